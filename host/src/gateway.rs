@@ -223,6 +223,16 @@ impl Gateway {
         self.services.network()
     }
 
+    /// Sets aside an address that an interface on the gateway has of its own accord: from now on DHCP leases it to nobody.
+    /// Returns false if it has leased it already.
+    pub fn reserve(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.services.reserve(address),
+            // Hosts find IPv6 addresses themselves, and whether another has the same (RFC 4862).
+            IpAddr::V6(_) => true,
+        }
+    }
+
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
     /// at once. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own. From now
     /// on DHCP leases the address to nobody.
@@ -234,9 +244,7 @@ impl Gateway {
         let mut config = InterfaceConfig::default();
         for router in [self.router.v4, self.router.v6] {
             let address = host_address(router, number).ok_or(ConfigureError::InvalidArgument)?;
-            if let IpAddr::V4(address) = address
-                && !self.services.reserve(address)
-            {
+            if !self.reserve(address) {
                 return Err(ConfigureError::InvalidArgument.into());
             }
             config.addresses.push(Cidr::new(address, router.prefix()).map_err(invalid)?);

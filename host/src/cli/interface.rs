@@ -55,6 +55,15 @@ impl Kind {
         }
     }
 
+    /// The name of the network that the interface shares with others, if it has one.
+    pub(super) fn hub(&self) -> Option<&str> {
+        match self {
+            Self::Hub { hub, .. } => Some(hub),
+            Self::Gateway { hub, .. } => hub.as_deref(),
+            Self::Loopback | Self::Tap { .. } => None,
+        }
+    }
+
     /// Whether the interface's state is remembered for the next run. A hub is new in each run, as is the network of a
     /// gateway, and interfaces on them should behave the same in every run, whatever was run before.
     pub(super) const fn is_remembered(&self) -> bool {

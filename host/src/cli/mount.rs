@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::future;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::gateway::GatewayNetwork;
 use super::interface::{InterfacePlan, Kind};
 use super::plan::{CapturePlan, Plan};
 use super::services::{AppNames, HubServices, is_on};
+use crate::address::Cidr;
 use crate::device::Device;
 use crate::device::hub::{Hub, HubOptions, HubPort};
 use crate::device::loopback::Loopback;
@@ -40,10 +42,31 @@ pub(super) struct Mounted {
 
 /// A gateway, and the interfaces on its network.
 struct MountedGateway {
-    /// The names of the interfaces, in the order of their addresses.
+    /// The names of the interfaces.
     interfaces: Vec<String>,
     gateway: Gateway,
     names: Arc<AppNames>,
+    /// The addresses that interfaces are given by `addr=`.
+    given: Vec<IpAddr>,
+    /// The number of the next configuration.
+    next: u8,
+}
+
+impl MountedGateway {
+    fn has(&self, interface: &str) -> bool {
+        self.interfaces.iter().any(|name| name == interface)
+    }
+
+    /// A configuration that no other interface has.
+    fn configuration(&mut self) -> Result<InterfaceConfig> {
+        loop {
+            let config = self.gateway.configuration(self.next)?;
+            self.next = self.next.checked_add(1).context("too many interfaces are on this gateway")?;
+            if !config.addresses.iter().any(|address| self.given.contains(&address.address())) {
+                return Ok(config);
+            }
+        }
+    }
 }
 
 /// The source of time and randomness.
@@ -118,7 +141,7 @@ impl Mounted {
             names.push((services.hub.as_str(), mounted.serve(plan, services).with_context(|| services.option())?));
         }
         for network in &plan.gateways {
-            mounted.lead_outside(network)?;
+            mounted.lead_outside(network, &plan.interfaces)?;
         }
         for interface in &plan.interfaces {
             let capture = plan.captures.iter().find(|capture| capture.interface == interface.name);
@@ -129,18 +152,23 @@ impl Mounted {
             let is_here = |name: &str| plan.interfaces.iter().any(|plan| plan.name == name && is_on(plan, hub));
             names.set(is_here, &plan.apps, &interfaces);
         }
-        for MountedGateway { interfaces: here, names, .. } in &mounted.gateways {
-            names.set(|name| here.iter().any(|known| known == name), &plan.apps, &interfaces);
+        for gateway in &mounted.gateways {
+            gateway.names.set(|name| gateway.has(name), &plan.apps, &interfaces);
         }
         Ok(mounted)
     }
 
-    /// Makes the gateway of a network.
-    fn lead_outside(&mut self, network: &GatewayNetwork) -> Result<()> {
+    /// Makes the gateway of a network. `plans` are those of all interfaces.
+    fn lead_outside(&mut self, network: &GatewayNetwork, plans: &[InterfacePlan]) -> Result<()> {
         let (names, interfaces) = (Arc::new(AppNames::default()), network.interfaces.clone());
         let gateway = Gateway::with_names(self.manager.platform(), network.options(), Some(names.clone()))
             .with_context(|| format!("--interface {}=gateway", interfaces.join(", ")))?;
-        self.gateways.push(MountedGateway { interfaces, gateway, names });
+        let plans = plans.iter().filter(|plan| interfaces.contains(&plan.name));
+        let given: Vec<IpAddr> = plans.flat_map(|plan| plan.addresses.iter().map(Cidr::address)).collect();
+        if let Some(address) = given.iter().find(|address| !gateway.reserve(**address)) {
+            bail!("--interface {}=gateway: addr={address} is leased by DHCP already", interfaces.join(", "));
+        }
+        self.gateways.push(MountedGateway { interfaces, gateway, names, given, next: 0 });
         Ok(())
     }
 
@@ -172,11 +200,10 @@ impl Mounted {
             remembered: plan.kind.is_remembered(),
             ..InterfaceConfig::default()
         };
-        let config = match self.on_gateway(&plan.name) {
+        let config = match self.gateways.iter_mut().find(|it| it.has(&plan.name)) {
             // Its configuration is known, so apps need not wait for DHCP.
-            Some((gateway, number)) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
-                let known = u8::try_from(number).map_err(|_| anyhow!("too many interfaces are on this gateway"));
-                let known = known.and_then(|number| Ok(gateway.configuration(number)?)).with_context(option)?;
+            Some(gateway) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
+                let known = gateway.configuration().with_context(option)?;
                 let dns_servers = if plan.dns_servers.is_empty() { known.dns_servers } else { config.dns_servers };
                 InterfaceConfig { addresses: known.addresses, routes: known.routes, dns_servers, ..config }
             }
@@ -217,14 +244,7 @@ impl Mounted {
 
     /// The gateway of an interface, if it is on one.
     pub(super) fn gateway(&self, interface: &str) -> Option<&Gateway> {
-        self.on_gateway(interface).map(|(gateway, _)| gateway)
-    }
-
-    /// As [`gateway`](Self::gateway), with the place of the interface among those on it.
-    fn on_gateway(&self, interface: &str) -> Option<(&Gateway, usize)> {
-        self.gateways.iter().find_map(|MountedGateway { interfaces, gateway, .. }| {
-            Some((gateway, interfaces.iter().position(|name| name == interface)?))
-        })
+        self.gateways.iter().find(|it| it.has(interface)).map(|it| &it.gateway)
     }
 
     fn device(&self, plan: &InterfacePlan) -> Result<Box<dyn Device>> {
@@ -363,6 +383,27 @@ mod tests {
             assert!(reader.is_finished(), "the connection had not ended");
             assert_eq!(reader.await.expect("the reader"), 30_000);
             mounted.unmount().expect("no captures");
+        });
+    }
+
+    #[test]
+    fn an_interface_on_a_gateway_gets_no_address_that_another_is_given() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let mounted = |interfaces: &[&str]| {
+            let words: Vec<&str> = interfaces.iter().flat_map(|text| ["-i", text]).chain(["x.wasm"]).collect();
+            let mounted = Mounted::new(&plan(&words).expect("a plan"), platform(), World::Real).expect("interfaces");
+            let interfaces = mounted.manager.interfaces();
+            let address = |name: &str| {
+                let interface = interfaces.iter().find(|interface| interface.name() == name).expect("an interface");
+                interface.addresses().iter().map(Cidr::to_string).find(|text| text.contains('.')).expect("an address")
+            };
+            ["a", "b"].map(address)
+        };
+        runtime.expect("a runtime").block_on(async {
+            let [first, second] = mounted(&["a=gateway,hub=n", "b=gateway,hub=n"]);
+            assert_ne!(first, second);
+            let given = format!("b=gateway,hub=n,addr={first}");
+            assert_eq!(mounted(&["a=gateway,hub=n", &given]), [second, first]);
         });
     }
 

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::app::AppPlan;
@@ -108,7 +109,8 @@ impl Plan {
                     plan.name
                 ));
             }
-            join_hub(&mut hubs, &interfaces, &plan)?;
+            check_neighbours(&interfaces, &plan)?;
+            join_hub(&mut hubs, &plan)?;
             interfaces.push(plan);
         }
         let gateways = GatewayNetwork::all(&interfaces)?;
@@ -163,25 +165,29 @@ impl Plan {
     }
 }
 
-/// Adds an interface to its hub, if it has one. Two interfaces on one hub must not have the same address.
-fn join_hub(hubs: &mut Hubs, others: &[InterfacePlan], plan: &InterfacePlan) -> Result<(), String> {
+/// Adds an interface to its hub, if it has one.
+fn join_hub(hubs: &mut Hubs, plan: &InterfacePlan) -> Result<(), String> {
     let Kind::Hub { hub, options } = &plan.kind else { return Ok(()) };
-    let segment = hubs.entry(hub.clone()).or_default();
-    for other in others.iter().filter(|other| segment.ports.contains(&other.name)) {
-        let same =
-            plan.addresses.iter().find(|address| other.addresses.iter().any(|o| o.address() == address.address()));
-        if let Some(address) = same {
-            return Err(format!(
-                "{}: addr={address}: interface {} on hub {hub} has it already",
-                plan.option(),
-                other.name
-            ));
-        }
-        if let Some(mac) = plan.hardware_address.filter(|mac| other.hardware_address == Some(*mac)) {
-            return Err(format!("{}: mac={mac}: interface {} on hub {hub} has it already", plan.option(), other.name));
+    hubs.entry(hub.clone())
+        .or_default()
+        .join(&plan.name, options)
+        .map_err(|problem| format!("{}: {problem}", plan.option()))
+}
+
+/// Two interfaces on one hub, which may be the network of a gateway, must not have the same address.
+fn check_neighbours(others: &[InterfacePlan], plan: &InterfacePlan) -> Result<(), String> {
+    let Some(hub) = plan.kind.hub() else { return Ok(()) };
+    for other in others.iter().filter(|other| other.kind.hub() == Some(hub)) {
+        let has = |address: IpAddr| other.addresses.iter().any(|known| known.address() == address);
+        let taken =
+            plan.addresses.iter().find(|address| has(address.address())).map(|address| format!("addr={address}"));
+        let mac = plan.hardware_address.filter(|mac| other.hardware_address == Some(*mac));
+        if let Some(key) = taken.or_else(|| mac.map(|mac| format!("mac={mac}"))) {
+            let (option, name) = (plan.option(), &other.name);
+            return Err(format!("{option}: {key}: interface {name} on hub {hub} has it already"));
         }
     }
-    segment.join(&plan.name, options).map_err(|problem| format!("{}: {problem}", plan.option()))
+    Ok(())
 }
 
 /// Parses the descriptions of hubs. Each is of a hub that interfaces name.
@@ -386,6 +392,11 @@ pub(super) mod tests {
             "b=hub,hub=n,addr=10.0.0.2/24,mac=02:00:00:00:00:01",
         ];
         problem(&["-i", mac[0], "-i", mac[1], "x.wasm"], &["mac=02:00:00:00:00:01", "has it already"]);
+        let gateways = ["a=gateway,hub=n,addr=10.0.2.9/24", "b=gateway,hub=n,addr=10.0.2.9/24"];
+        problem(
+            &["-i", gateways[0], "-i", gateways[1], "x.wasm"],
+            &["addr=10.0.2.9/24", "interface a on hub n has it"],
+        );
         plan(&["-i", A, "-i", "b=hub,hub=other,addr=10.0.0.1/24,latency=6ms", "x.wasm"]).expect("another hub");
     }
 

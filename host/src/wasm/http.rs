@@ -8,9 +8,12 @@
 //! | Module | Contents |
 //! |---|---|
 //! | this file | [`HttpCtx`], and linking |
-//! | `connect` | a connection to a named host: resolution, attempts at its addresses, TLS |
-//! | `send` | one request and its response over one connection, with their timeouts |
-//! | `body` | bodies whose parts have to come in time |
+//! | `send` | one request and its response, with their timeouts |
+//! | `origin` | the server that a URI names |
+//! | `connect` | a connection to it: resolution, attempts at its addresses, TLS |
+//! | `link` | HTTP over one connection, for one request after another |
+//! | `pool` | the connections that wait for a further request |
+//! | `body` | bodies whose parts have to come in time, or that come back |
 //! | `roots` | the certificates that servers are verified by |
 //! | `tls` | the connections of `wasi:tls` |
 //! | `failure` | conversion of errors to those of `wasi:http` |
@@ -26,7 +29,10 @@ mod connect;
 mod failure;
 mod forward;
 mod handler;
+mod link;
 mod listener;
+mod origin;
+mod pool;
 mod roots;
 mod send;
 mod tls;
@@ -36,6 +42,7 @@ pub use listener::{HttpConnection, HttpListener};
 pub use roots::{InvalidRoots, TlsRoots};
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::Request;
 use wasmtime::Result;
@@ -58,7 +65,8 @@ impl HttpCtx {
     #[must_use]
     pub fn new(network: &NetworkCtx, roots: TlsRoots) -> Self {
         let tls = WasiTlsCtxBuilder::new().provider(Box::new(tls::Provider::new(roots.clone()))).build();
-        Self { http: WasiHttpCtx::new(), tls, outgoing: Outgoing { network: network.clone(), roots } }
+        let outgoing = Outgoing { network: network.clone(), roots, connector: None };
+        Self { http: WasiHttpCtx::new(), tls, outgoing }
     }
 
     /// The view that [`WasiHttpView::http`] returns. `table` is the store's table, which must be the same as that of the
@@ -109,6 +117,18 @@ pub fn add_p2_to_linker<T: WasiHttpView + WasiTlsView + 'static>(linker: &mut Li
 struct Outgoing {
     network: NetworkCtx,
     roots: TlsRoots,
+    /// Made for the first request. It holds no part of the guest's context, whose end is what closes the guest's quota.
+    connector: Option<Arc<Connector>>,
+}
+
+impl Outgoing {
+    fn connector(&mut self) -> Result<Arc<Connector>, Error> {
+        let connector = match &mut self.connector {
+            Some(connector) => connector,
+            none => none.insert(Arc::new(Connector::new(&self.network, self.roots.clone())?)),
+        };
+        Ok(connector.clone())
+    }
 }
 
 /// A response, and the work of its connection, which has to be polled while the bodies are sent and received.
@@ -125,8 +145,7 @@ impl WasiHttpHooks for Outgoing {
         // Why the guest could not take the response. That needs nothing here: dropping the response ends its connection.
         _outcome: Work,
     ) -> Box<dyn Future<Output = Result<Exchange, Error>> + Send> {
-        // The connector holds no part of the guest's context, whose end is what closes the guest's quota.
-        let connector = Connector::new(&self.network, self.roots.clone());
-        Box::new(async move { send::send(&connector?, request, options.unwrap_or_default()).await })
+        let connector = self.connector();
+        Box::new(async move { send::send(&*connector?, request, options.unwrap_or_default()).await })
     }
 }

@@ -76,7 +76,7 @@ pub mod tls_p3 {
 /// | `connect`, `first`, `between` | the timeouts, in milliseconds |
 /// | `unfinished` | anything: the request ends with an error in place of its trailers |
 /// | `drop`, `hold` | how many bytes of the response are read; the rest is given up, or left until the program ends |
-/// | `then`, `times` | the path of a further request to the same server, and how often it is sent |
+/// | `then`, `times`, `by` | the path of a further request to the same server, how often it is sent, and its method if that is not GET |
 #[derive(Debug)]
 pub struct Asked {
     /// The scheme.
@@ -105,6 +105,7 @@ pub struct Asked {
     pub holds: bool,
     then: Option<String>,
     times: usize,
+    by: String,
 }
 
 /// The name and the value of a field.
@@ -141,6 +142,7 @@ impl Asked {
             holds: false,
             then: None,
             times: 1,
+            by: "GET".to_owned(),
         }
     }
 
@@ -165,13 +167,14 @@ impl Asked {
             "hold" => (self.most, self.holds) = (number(), true),
             "then" => self.then = Some(value.to_owned()),
             "times" => self.times = number(),
+            "by" => self.by = value.to_owned(),
             _ => panic!("{key} is unknown"),
         }
     }
 
     /// The further requests to the same server.
     pub fn following(&self) -> Vec<Self> {
-        let next = |path| Self::new(&self.scheme, &self.authority, path, "GET".to_owned());
+        let next = |path| Self::new(&self.scheme, &self.authority, path, self.by.clone());
         let paths = self.then.iter().flat_map(|path| std::iter::repeat_n(path, self.times));
         paths.map(|path| next(path)).collect()
     }

@@ -4,6 +4,7 @@
 //! Each program of `tests/programs` named `http_*`, and each in JavaScript, has a test of its name in a module of this
 //! suite; otherwise this file does not compile.
 
+mod connections;
 mod failures;
 mod javascript;
 mod requests;

@@ -36,7 +36,9 @@ pub(crate) struct Server {
 /// What a server counts.
 #[derive(Default)]
 struct Seen {
+    connections: AtomicUsize,
     answered: AtomicUsize,
+    unanswered: AtomicUsize,
     /// How many bytes of `/flood` were taken from it, which may not have been sent yet.
     flooded: AtomicUsize,
     /// Whether a response of `/flood` is not wanted any more.
@@ -64,15 +66,24 @@ impl Server {
 
     /// Starts a server that reads the head of one request and says `bytes`.
     pub(crate) fn saying(network: &Network, bytes: &'static [u8]) -> Self {
-        Self::with(network, move |mut stream, _| async move {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                match stream.read_u8().await {
-                    Ok(byte) => head.push(byte),
-                    Err(_) => return,
+        Self::with(network, move |mut stream, seen| async move {
+            if is_asked(&mut stream).await {
+                seen.answered.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(bytes).await;
+            }
+        })
+    }
+
+    /// Starts a server that says `bytes` to the first request of each connection, and closes it when it has read the
+    /// head of a second one.
+    pub(crate) fn saying_once(network: &Network, bytes: &'static [u8]) -> Self {
+        Self::with(network, move |mut stream, seen| async move {
+            if is_asked(&mut stream).await && stream.write_all(bytes).await.is_ok() {
+                seen.answered.fetch_add(1, Ordering::SeqCst);
+                if is_asked(&mut stream).await {
+                    seen.unanswered.fetch_add(1, Ordering::SeqCst);
                 }
             }
-            let _ = stream.write_all(bytes).await;
         })
     }
 
@@ -87,6 +98,7 @@ impl Server {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
+                shared.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(converse(stream, shared.clone()));
             }
         });
@@ -99,9 +111,19 @@ impl Server {
         assert!((&mut self.task).await.is_err_and(|error| error.is_cancelled()), "the server has ended by itself");
     }
 
+    /// How many connections it has accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
     /// How many requests it has answered.
     pub(crate) fn requests(&self) -> usize {
         self.seen.answered.load(Ordering::SeqCst)
+    }
+
+    /// How many requests it has read and not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.seen.unanswered.load(Ordering::SeqCst)
     }
 
     /// How many bytes of `/flood` were taken from it.
@@ -114,6 +136,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Reads the head of a request; returns whether it was whole.
+async fn is_asked(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) {

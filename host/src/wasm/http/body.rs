@@ -1,5 +1,6 @@
 //! Bodies whose parts have to come in time.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::watch;
-use wasmtime_wasi_http::Error;
+use tokio::sync::{oneshot, watch};
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::handler::Stage;
 use crate::platform::{Clock, Timer};
@@ -63,6 +64,111 @@ where
     }
 }
 
+/// How long the end of a response may wait for its connection.
+const SETTLING: Duration = Duration::from_millis(10);
+
+/// The body of a response, whose end waits a moment until its connection is ready for the next request. Otherwise a
+/// program that sends the next request at once would be faster than the task of the connection, and would need a new
+/// connection.
+pub(super) struct Settled<B> {
+    body: B,
+    /// Closed when the connection is ready, or will not be used again.
+    settled: oneshot::Receiver<Infallible>,
+    clock: Arc<dyn Clock>,
+    /// Armed once the body has ended. The server may not have read the request yet, or it is not whole yet.
+    timer: Option<Box<dyn Timer>>,
+}
+
+impl<B> Settled<B> {
+    pub(super) const fn new(body: B, settled: oneshot::Receiver<Infallible>, clock: Arc<dyn Clock>) -> Self {
+        Self { body, settled, clock, timer: None }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Settled<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if this.timer.is_none() {
+            let part = ready!(Pin::new(&mut this.body).poll_frame(cx));
+            if part.is_some() {
+                return Poll::Ready(part);
+            }
+        }
+        if this.settled.is_terminated() || Pin::new(&mut this.settled).poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let timer = this.timer.get_or_insert_with(|| {
+            let mut timer = this.clock.timer();
+            timer.set(Some(this.clock.now() + SETTLING));
+            timer
+        });
+        timer.poll(cx).map(|()| None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream() && self.settled.is_terminated()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request, which comes back when it is dropped, if nothing of it was taken by then: the same request may
+/// be sent again.
+pub(super) struct Lent {
+    /// `None` only once this is being dropped.
+    body: Option<WasiBody>,
+    owner: Option<oneshot::Sender<WasiBody>>,
+}
+
+impl Lent {
+    /// A body that comes back to the receiver.
+    pub(super) fn new(body: WasiBody) -> (Self, oneshot::Receiver<WasiBody>) {
+        let (owner, back) = oneshot::channel();
+        (Self { body: Some(body), owner: Some(owner) }, back)
+    }
+
+    /// A body that does not come back.
+    pub(super) const fn given(body: WasiBody) -> Self {
+        Self { body: Some(body), owner: None }
+    }
+}
+
+impl Body for Lent {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let part = ready!(Pin::new(body).poll_frame(cx));
+        if part.is_some() {
+            self.owner = None;
+        }
+        Poll::Ready(part)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(body), Some(owner)) = (self.body.take(), self.owner.take()) {
+            // Nobody waits for it if the request was sent.
+            drop(owner.send(body));
+        }
+    }
+}
+
 /// The body of a response, which tells when it was sent, or nobody wants it any more: when it is dropped. If its
 /// component was ended before it, it ends with an error.
 pub(super) struct Held<B> {
@@ -105,7 +211,6 @@ impl<B: Body<Error = Error> + Unpin> Body for Held<B> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::convert::Infallible;
     use std::task::Waker;
 
     use http_body_util::BodyExt as _;

@@ -5,26 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use http::uri::{Authority, Scheme};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
 
-use super::forward::forward_to_field;
+use super::link::Link;
+use super::origin::Origin;
+use super::pool::{Lease, Pool};
 use super::{TlsRoots, failure, tls};
 use crate::error;
 use crate::platform::Clock;
-use crate::policy::{Quota, SocketKind};
+use crate::policy::{Charge, Quota, SocketKind};
 use crate::socket::{ConnectOptions, Network, OnOutage, Resolver, TcpStream};
 use crate::wasm::NetworkCtx;
-use crate::wasm::connections::Connection;
 
 /// How long an address is tried alone before the next is tried too (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-
-/// The ports of schemes without one (RFC 9110 section 4.2).
-const HTTP: u16 = 80;
-const HTTPS: u16 = 443;
 
 /// The protocol that TLS announces, so that no server chooses HTTP/2 (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
@@ -36,6 +31,7 @@ pub(super) struct Connector {
     quota: Quota,
     clock: Arc<dyn Clock>,
     roots: TlsRoots,
+    pool: Arc<Pool>,
 }
 
 /// A connection, with or without TLS.
@@ -50,7 +46,9 @@ impl Connector {
         let none = |_: error::Error| Error::HttpRequestDenied;
         let clock = guest.clock().map_err(|error| Error::InternalError(Some(error.to_string())))?;
         let (network, resolver) = (guest.network(None).map_err(none)?, guest.resolver().map_err(none)?);
-        Ok(Self { network, resolver, quota: guest.quota().clone(), clock, roots })
+        let quota = guest.quota().clone();
+        let pool = Arc::new(Pool::new(network.clone(), quota.clone(), clock.clone()));
+        Ok(Self { network, resolver, quota, clock, roots, pool })
     }
 
     /// The clock by which the guest waits.
@@ -58,23 +56,26 @@ impl Connector {
         &self.clock
     }
 
-    /// Connects to the server of an origin.
+    /// A connection to the server of an origin that has answered a request before, if one waits for another.
+    ///
+    /// # Errors
+    /// If the guest may have no connection more.
+    pub(super) fn waiting(&self, origin: &Origin) -> Result<Option<Lease>, Error> {
+        let Some(mut lease) = self.pool.take(origin) else { return Ok(None) };
+        lease.link.charge = Some(self.quota.charge(SocketKind::Tcp, 0).map_err(failure::of_connection)?);
+        Ok(Some(lease))
+    }
+
+    /// A new connection to the server of an origin.
     ///
     /// # Errors
     /// That of the name, of the connection or of TLS.
-    pub(super) async fn connect(&self, scheme: &Scheme, authority: &Authority) -> Result<Box<dyn Stream>, Error> {
-        // A user name is not part of an origin, and would become part of the header `host`.
-        if authority.as_str().contains('@') || authority.host().is_empty() || !has_valid_port(authority) {
-            return Err(Error::HttpRequestUriInvalid);
-        }
-        let host = authority.host();
-        let is_secure = *scheme == Scheme::HTTPS;
+    pub(super) async fn connect(&self, origin: Origin) -> Result<Lease, Error> {
         // Before anything is sent, because without a valid name the server could not be verified.
-        let server = is_secure.then(|| server_name(host)).transpose()?;
-        let port = authority.port_u16().unwrap_or(if is_secure { HTTPS } else { HTTP });
-        let connection = self.reach(&self.resolve(host).await?, port).await?;
-        match server {
-            None => Ok(Box::new(connection)),
+        let server = origin.server_name()?;
+        let (stream, charge) = self.reach(&self.resolve(origin.host()).await?, origin.port()).await?;
+        let stream: Box<dyn Stream> = match server {
+            None => Box::new(stream),
             Some(server) => {
                 let mut config = (*self.roots.client().await.map_err(|problem| {
                     tracing::warn!("no server can be verified: {problem}");
@@ -82,13 +83,14 @@ impl Connector {
                 })?)
                 .clone();
                 config.alpn_protocols = vec![ALPN.to_vec()];
-                let stream = tls::connect(Arc::new(config), server, connection).await;
-                Ok(Box::new(stream.map_err(|error| {
-                    tracing::info!("no TLS with {authority}: {error}");
+                let stream = tls::connect(Arc::new(config), server, stream).await;
+                Box::new(stream.map_err(|error| {
+                    tracing::info!("no TLS with {origin}: {error}");
                     failure::of_tls(&error)
-                })?))
+                })?)
             }
-        }
+        };
+        Ok(self.pool.lease(origin, Link::new(stream, charge).await?))
     }
 
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Error> {
@@ -98,7 +100,7 @@ impl Connector {
 
     /// Connects to the first of the addresses that answers. Each is tried as soon as one before it has failed, or has
     /// had its head start; the attempts that are left when one succeeds are cancelled.
-    async fn reach(&self, addresses: &[IpAddr], port: u16) -> Result<Connection, Error> {
+    async fn reach(&self, addresses: &[IpAddr], port: u16) -> Result<(TcpStream, Charge), Error> {
         let mut left = addresses.iter();
         let mut attempts = FuturesUnordered::new();
         let mut worst: Option<error::Error> = None;
@@ -130,47 +132,13 @@ impl Connector {
     }
 
     /// Tries one address. The policy is checked before anything is sent.
-    async fn attempt(&self, remote: SocketAddr) -> error::Result<Connection> {
+    async fn attempt(&self, remote: SocketAddr) -> error::Result<(TcpStream, Charge)> {
         let charge = self.quota.charge(SocketKind::Tcp, 0)?;
         let mut options = ConnectOptions::default();
         options.tcp.budget = Some(self.quota.memory().clone());
         let mut stream = self.quota.count(TcpStream::connect_with(&self.network, remote, options).await)?;
         // As for every socket of a guest of WASI: what is under way goes on when the interface is up again.
         stream.set_on_outage(OnOutage::Wait);
-        Ok(Connection { stream, _charge: charge })
-    }
-}
-
-/// Whether the port is a number that ports have, if there is one. `Authority` takes any number, and has no port then.
-fn has_valid_port(authority: &Authority) -> bool {
-    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
-}
-
-/// The name that a server has to prove.
-fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
-    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    ServerName::try_from(literal.to_owned()).map_err(|_invalid| Error::HttpRequestUriInvalid)
-}
-
-forward_to_field!(Connection, stream);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_beyond_all_ports_is_not_taken_for_none() {
-        let is_valid = |text: &str| has_valid_port(&text.parse().expect("an authority"));
-        assert!(["example.org", "example.org:80", "[::1]", "[::1]:80"].into_iter().all(is_valid));
-        assert!(!["example.org:99999", "example.org:", "[::1]:99999"].into_iter().any(is_valid));
-    }
-
-    #[test]
-    fn a_server_is_verified_by_its_name_or_its_address() {
-        assert!(matches!(server_name("example.org"), Ok(ServerName::DnsName(_))));
-        for literal in ["192.0.2.1", "[2001:db8::1]"] {
-            assert!(matches!(server_name(literal), Ok(ServerName::IpAddress(_))), "{literal}");
-        }
-        assert!(matches!(server_name("a b"), Err(Error::HttpRequestUriInvalid)));
+        Ok((stream, charge))
     }
 }

@@ -70,4 +70,5 @@ impl std::fmt::Debug for HttpConnection {
     }
 }
 
+forward_to_field!(Connection, stream);
 forward_to_field!(HttpConnection, 0);

@@ -1,25 +1,26 @@
-//! One request and its response over one connection, with their timeouts.
+//! One request and its response, with their timeouts.
 
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{self, Either, FutureExt as _};
-use http::uri::Scheme;
-use http::{Request, Uri};
+use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http1;
-use wasmtime_wasi_http::io::TokioIo;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::body::Timely;
+use super::body::{Lent, Settled, Timely};
 use super::connect::Connector;
-use super::{Exchange, Work, failure};
+use super::origin::Origin;
+use super::pool::Lease;
+use super::{Exchange, failure};
+use crate::platform::Clock;
 
 /// How long each step may take if the guest sets no timeout.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Sends a request over a connection of its own. Dropping the future ends the connection, and so does dropping the work
-/// that is returned with the response.
+/// Sends a request over a connection that waits for one, or over a new one. Dropping the future ends the connection, and
+/// so does dropping the work that is returned with the response before the response has ended.
 ///
 /// # Errors
 /// If the server cannot be reached or does not answer. The timeout to connect covers everything up to the request: the
@@ -30,38 +31,65 @@ pub(super) async fn send(
     options: RequestOptions,
 ) -> Result<Exchange, Error> {
     let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } = options;
-    let clock = connector.clock().clone();
-    let uri = std::mem::take(request.uri_mut());
-    let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-    let connecting = connector.connect(uri.scheme().unwrap_or(&Scheme::HTTPS), authority);
-    let connecting = clock.within(connect_timeout.unwrap_or(PATIENCE), connecting);
-    let stream = connecting.await.ok_or(Error::ConnectionTimeout)??;
-    *request.uri_mut() = target(&uri)?;
+    let origin = Origin::of(request.uri())?;
+    *request.uri_mut() = target(request.uri())?;
+    let clock = connector.clock();
+    let first_byte = first_byte_timeout.unwrap_or(PATIENCE);
+    let between_bytes = between_bytes_timeout.unwrap_or(PATIENCE);
 
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure::of_http)?;
-    let mut connection = connection.fuse();
-    let response = {
-        let sending = pin!(clock.within(first_byte_timeout.unwrap_or(PATIENCE), sender.send_request(request)));
-        match future::select(sending, &mut connection).await {
-            Either::Left((response, _)) => response,
-            // The connection has ended, so the response, or the error, is there.
-            Either::Right((Ok(()), response)) => response.await,
-            Either::Right((Err(error), _)) => return Err(failure::of_http(error)),
+    // A server may close a connection at the moment when a request is sent over it, and nobody knows then whether the
+    // request was heard. So only requests are sent over used connections that may be sent again, because they are to
+    // change nothing (RFC 9110 sections 9.2.1 and 9.2.2).
+    if request.method().is_safe()
+        && let Some(lease) = connector.waiting(&origin)?
+    {
+        let (head, body) = request.into_parts();
+        let (body, back) = Lent::new(body);
+        match ask(lease, Request::from_parts(head.clone(), body), clock, first_byte).await {
+            Err(Error::ConnectionTerminated) => {
+                let body = back.await.map_err(|_begun| Error::ConnectionTerminated)?;
+                request = Request::from_parts(head, body);
+            }
+            asked => return Ok(exchange(asked?, clock, between_bytes)),
         }
-    };
+    }
+    let connecting = clock.within(connect_timeout.unwrap_or(PATIENCE), connector.connect(origin));
+    let lease = connecting.await.ok_or(Error::ConnectionTimeout)??;
+    let asked = ask(lease, request.map(Lent::given), clock, first_byte).await?;
+    Ok(exchange(asked, clock, between_bytes))
+}
+
+/// Sends a request over one connection; returns the response when its head is there.
+async fn ask(
+    mut lease: Lease,
+    request: Request<Lent>,
+    clock: &Arc<dyn Clock>,
+    patience: Duration,
+) -> Result<(Lease, Response<Incoming>), Error> {
+    let response = clock.within(patience, lease.link.send(request)).await;
     let response = response.ok_or(Error::ConnectionReadTimeout)?.map_err(failure::of_http)?;
+    Ok((lease, response))
+}
 
-    let patience = between_bytes_timeout.unwrap_or(PATIENCE);
+/// The exchange whose response has begun on a connection. Each further part of it has to come in time.
+fn exchange(
+    (mut lease, response): (Lease, Response<Incoming>),
+    clock: &Arc<dyn Clock>,
+    patience: Duration,
+) -> Exchange {
     let late = |error: Option<hyper::Error>| error.map_or(Error::ConnectionReadTimeout, failure::of_body);
-    let response = response.map(|body| Timely::new(body, clock, patience, late).boxed_unsync());
-    let work: Work = Box::new(async move {
-        // hyper must not be asked again after it has ended.
-        if future::FusedFuture::is_terminated(&connection) {
-            return Ok(());
-        }
-        connection.await.map_err(failure::of_http)
+    let (settling, settled) = oneshot::channel();
+    let response = response.map(|body| {
+        let timely = Timely::new(body, clock.clone(), patience, late);
+        Settled::new(timely, settled, clock.clone()).boxed_unsync()
     });
-    Ok((response, work))
+    let work = async move {
+        let finished = lease.link.finish().await;
+        drop(lease);
+        drop(settling);
+        finished
+    };
+    (response, Box::new(work))
 }
 
 /// The target of a request that goes to its server and not to a proxy: only the path and the query, of which the path is
