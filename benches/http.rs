@@ -1,7 +1,8 @@
 //! Requests by `wasi:http`: of components that send them, and of components that answer them, by `xila-net` through its
-//! gateway, and by wasmtime-wasi-http on the kernel's sockets. The peers are native, in a network namespace of their own.
+//! gateway and over a TAP device, and by wasmtime-wasi-http on the kernel's sockets. The peers are native, in a network
+//! namespace of their own.
 //!
-//! It needs root and iproute2, and finds the programs by the same variables as `guests` (`XILA_NET`,
+//! It needs root, `/dev/net/tun` and iproute2, and finds the programs by the same variables as `guests` (`XILA_NET`,
 //! `XILA_BENCH_PEER`, `XILA_GUESTS`): `just bench` builds the programs and sets the variables.
 
 use xila_network_benches::apps::Result;

@@ -13,7 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use crate::apps::{Result, Running, after, end};
-use crate::taps::Programs;
+use crate::links::namespace::Namespace;
+use crate::taps::{Place, Programs, Runner};
 use crate::veth::{FAR, NEAR, Veth};
 
 const PORT: u16 = 8080;
@@ -31,13 +32,15 @@ pub const FIGURES: usize = 4;
 pub enum Host {
     /// `xila-net`, through its gateway, and behind a published port.
     Gateway,
+    /// `xila-net`, over a TAP device.
+    Tap,
     /// wasmtime-wasi-http on the kernel's sockets, over a veth pair.
     WasmtimeWasi,
 }
 
 impl Host {
     /// Measures everything once, in requests per second: those that a component sends, one after another and eight at a
-    /// time, each on a connection of its own; and those that instances of a component answer, of one client and of eight,
+    /// time, and those that instances of a component answer, of one client and of eight,
     /// whose connections last.
     ///
     /// # Errors
@@ -45,16 +48,30 @@ impl Host {
     pub fn measure(self, programs: &Programs) -> Result<[f64; FIGURES]> {
         // The peers have two threads: the component's, and one for the rest.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let ends = Veth::new("")?;
+        let (far, near) = match self {
+            Self::Tap => (Place::new(Runner::Ours)?.far, None),
+            Self::Gateway | Self::WasmtimeWasi => {
+                let Veth { far, near } = Veth::new("")?;
+                (far, Some(near))
+            }
+        };
+        let near = near.as_ref().unwrap_or(&far);
+        let [one, eight] = [1, 8];
         Ok([
-            self.sends(programs, &runtime, &ends, 1)?,
-            self.sends(programs, &runtime, &ends, 8)?,
-            self.answers(programs, &runtime, &ends, 1)?,
-            self.answers(programs, &runtime, &ends, 8)?,
+            self.sends(programs, &runtime, (&far, near), one)?,
+            self.sends(programs, &runtime, (&far, near), eight)?,
+            self.answers(programs, &runtime, (&far, near), one)?,
+            self.answers(programs, &runtime, (&far, near), eight)?,
         ])
     }
 
-    fn sends(self, programs: &Programs, runtime: &Runtime, Veth { far, near }: &Veth, at_once: usize) -> Result<f64> {
+    fn sends(
+        self,
+        programs: &Programs,
+        runtime: &Runtime,
+        (far, near): (&Namespace, &Namespace),
+        at_once: usize,
+    ) -> Result<f64> {
         let listener = far.run(|| std::net::TcpListener::bind((FAR, PORT)))?;
         listener.set_nonblocking(true)?;
         let server = runtime.spawn(async move { serve(TcpListener::from_std(listener)?).await });
@@ -63,6 +80,7 @@ impl Host {
         let mut command = self.command(programs);
         match self {
             Self::Gateway => command.args(["run", "--fail-fast", "-i", &format!("eth0=gateway,allow-host={FAR}")]),
+            Self::Tap => command.args(["run", "--fail-fast", "-i", &tap()]),
             Self::WasmtimeWasi => &mut command,
         };
         command.args(["--threads", "1", "--app", &app]);
@@ -76,7 +94,13 @@ impl Host {
         after(&printed?, " s: ")
     }
 
-    fn answers(self, programs: &Programs, runtime: &Runtime, Veth { far, near }: &Veth, clients: usize) -> Result<f64> {
+    fn answers(
+        self,
+        programs: &Programs,
+        runtime: &Runtime,
+        (far, near): (&Namespace, &Namespace),
+        clients: usize,
+    ) -> Result<f64> {
         let answer = programs.beside("http_answer");
         let mut command = self.command(programs);
         let address = format!("{NEAR}:{PORT}");
@@ -86,6 +110,7 @@ impl Host {
                 command.arg("serve").arg(&answer).args(["--addr", &format!("0.0.0.0:{PORT}"), "-i", "eth0=gateway"]);
                 command.args(["--publish", &published])
             }
+            Self::Tap => command.arg("serve").arg(&answer).args(["--addr", &address, "-i", &tap()]),
             Self::WasmtimeWasi => command.args(["--serve", &address, "--app", &format!("'{}'", answer.display())]),
         };
         command.args(["--threads", "1"]);
@@ -118,6 +143,10 @@ impl Host {
     fn command(self, programs: &Programs) -> Command {
         Command::new(if self == Self::WasmtimeWasi { &programs.peer } else { &programs.ours })
     }
+}
+
+fn tap() -> String {
+    format!("eth0=tap,device=tap0,addr={NEAR}/24")
 }
 
 /// Waits until a server answers, which may not listen yet, although the published port before it does.

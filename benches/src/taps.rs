@@ -110,7 +110,7 @@ pub enum Runner {
 /// Two network namespaces that are joined, or one with a TAP device.
 #[derive(Debug)]
 pub struct Place {
-    far: Namespace,
+    pub(crate) far: Namespace,
     near: Option<Namespace>,
 }
 

@@ -19,6 +19,7 @@ mod app;
 mod arguments;
 mod audit;
 mod component;
+mod engines;
 mod gateway;
 mod hubs;
 mod interface;

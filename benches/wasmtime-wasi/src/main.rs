@@ -50,7 +50,7 @@ fn start() -> Result<()> {
     match serve {
         Some(address) => {
             let path = apps.first().and_then(|words| words.first()).context("--app names no component")?;
-            runtime.block_on(async { tokio::spawn(serve::serve(address, &Engines::new()?, path)?).await? })
+            runtime.block_on(async { tokio::spawn(serve::serve(address, path)?).await? })
         }
         None => runtime.block_on(run(apps)),
     }

@@ -8,9 +8,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use wasmtime::Store;
 use wasmtime::component::Component;
 use wasmtime::error::Context as _;
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::io::TokioIo;
@@ -18,16 +18,13 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::{Engines, State, floor, linker_p2};
+use crate::{State, floor, linker_p2};
 
 /// Compiles the component. The returned future answers requests until accepting a connection fails.
-pub(crate) fn serve(
-    address: SocketAddr,
-    engines: &Engines,
-    path: &str,
-) -> Result<impl Future<Output = Result<()>> + use<>> {
-    let component = Component::from_file(&engines.p2, path).with_context(|| path.to_owned())?;
-    let component = ProxyPre::new(linker_p2(&engines.p2)?.instantiate_pre(&component)?)?;
+pub(crate) fn serve(address: SocketAddr, path: &str) -> Result<impl Future<Output = Result<()>> + use<>> {
+    let engine = engine()?;
+    let component = Component::from_file(&engine, path).with_context(|| path.to_owned())?;
+    let component = ProxyPre::new(linker_p2(&engine)?.instantiate_pre(&component)?)?;
     Ok(async move {
         let listener = TcpListener::bind(address).await?;
         loop {
@@ -39,6 +36,17 @@ pub(crate) fn serve(
         }
     })
 }
+
+/// An engine whose instances take their memory from a pool, as those of `xila-net serve` and `wasmtime serve` do.
+fn engine() -> Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.linear_memory_keep_resident(KEPT).table_keep_resident(KEPT).pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    Ok(Engine::new(config.concurrency_support(false).allocation_strategy(pool))?)
+}
+
+/// How many bytes of its memory an instance leaves to the next one, as in xila-net.
+const KEPT: usize = 1 << 20;
 
 async fn answer(component: ProxyPre<State>, request: Request<Incoming>) -> Result<Response<HyperOutgoingBody>> {
     let mut wasi = WasiCtx::builder();

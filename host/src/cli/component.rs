@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{Engine, Store};
 
+use super::engines::{AppEngine, Engines};
 use super::turns::Turns;
 use crate::platform::simulated::Simulation;
-use crate::wasm::command::{self, Command, State, Status};
-use crate::wasm::http::{self, Handler};
+use crate::wasm::command::{Command, State, Status};
+use crate::wasm::http::Handler;
 
 /// The contents of the components' files, each read once.
 pub(super) type Sources = BTreeMap<PathBuf, Arc<Vec<u8>>>;
@@ -23,8 +24,8 @@ pub(super) fn read<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Sour
     for path in paths {
         if !sources.contains_key(path) {
             let bytes = fs::read(path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => anyhow::anyhow!("{}: there is no such file", path.display()),
-                _ => anyhow::anyhow!("{}: cannot read it: {error}", path.display()),
+                io::ErrorKind::NotFound => anyhow!("{}: there is no such file", path.display()),
+                _ => anyhow!("{}: cannot read it: {error}", path.display()),
             })?;
             check_preamble(&bytes).with_context(|| path.display().to_string())?;
             sources.insert(path.to_owned(), Arc::new(bytes));
@@ -56,9 +57,7 @@ pub(super) struct Program {
 impl Program {
     /// Compiles a component. This takes long, so do not call it on a thread that runs other tasks.
     pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
-        // A component with asynchronous functions is invalid for the first engine, which detects that before it
-        // compiles anything.
-        compile(engines, bytes, Command::new).map(|(engine, command)| Self { engine, command })
+        compile(engines.of_programs(), bytes, Command::new).map(|(engine, command)| Self { engine, command })
     }
 
     /// Runs the program to its end, in a store of its own.
@@ -84,7 +83,7 @@ pub(super) struct Answering {
 impl Answering {
     /// Compiles a component, as [`Program::compile`] does.
     pub(super) fn compile(engines: &Engines, bytes: &[u8]) -> Result<Self> {
-        compile(engines, bytes, Handler::new).map(|(engine, handler)| Self { engine, handler })
+        compile(engines.of_answering(), bytes, Handler::new).map(|(engine, handler)| Self { engine, handler })
     }
 
     /// A store for one request.
@@ -95,28 +94,24 @@ impl Answering {
     }
 }
 
-/// Compiles a component for the cheapest engine that runs it.
-fn compile<P>(
-    engines: &Engines,
+/// Compiles a component for the first of some engines that runs it.
+fn compile<'a, P>(
+    engines: impl Iterator<Item = &'a AppEngine>,
     bytes: &[u8],
     link: fn(&Component, &Linker<State>) -> wasmtime::Result<P>,
 ) -> Result<(Engine, P)> {
-    let with = |engine: &Engine, add: fn(&mut Linker<State>) -> wasmtime::Result<()>, more: Add| {
-        let component = Component::new(engine, bytes)?;
-        let mut linker = Linker::new(engine);
-        add(&mut linker)?;
-        if let Some(more) = more {
-            more(&mut linker)?;
-        }
-        anyhow::Ok((engine.clone(), link(&component, &linker)?))
-    };
-    let [p2_http, http]: [Add; 2] =
-        if engines.in_real_time { [Some(http::add_p2_to_linker), Some(http::add_to_linker)] } else { [None, None] };
-    with(&engines.p2, command::add_p2_to_linker, p2_http).or_else(|_| with(&engines.all, command::add_to_linker, http))
+    let mut first_that_runs_it = Err(anyhow!("there is no engine"));
+    for AppEngine { engine, link: add } in engines {
+        let compile = || {
+            let component = Component::new(engine, bytes)?;
+            let mut linker = Linker::new(engine);
+            add(&mut linker)?;
+            anyhow::Ok((engine.clone(), link(&component, &linker)?))
+        };
+        first_that_runs_it = first_that_runs_it.or_else(|_| compile());
+    }
+    first_that_runs_it
 }
-
-/// A function that adds further interfaces to a linker.
-type Add = Option<fn(&mut Linker<State>) -> wasmtime::Result<()>>;
 
 /// How an app ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,41 +129,6 @@ impl From<wasmtime::Result<Status>> for Ending {
             Ok(status) => Self::Status(u8::try_from(status.code()).unwrap_or(1)),
             Err(trap) => Self::Trap(format!("{trap:?}")),
         }
-    }
-}
-
-/// The engines of all apps.
-pub(super) struct Engines {
-    /// The engine for programs of WASI 0.2, without concurrency support, which makes their calls cheaper.
-    p2: Engine,
-    /// The engine for all other programs.
-    all: Engine,
-    /// Whether programs have `wasi:http` and `wasi:tls`, whose tasks run by the clock of tokio and not in a simulation.
-    in_real_time: bool,
-}
-
-impl Engines {
-    pub(super) fn new() -> Result<Self> {
-        let engine = |concurrency| {
-            let mut config = Config::new();
-            config.concurrency_support(concurrency).epoch_interruption(true);
-            Engine::new(&config)
-        };
-        Ok(Self { p2: engine(false)?, all: engine(true)?, in_real_time: true })
-    }
-
-    /// Engines for a simulation: the turns of their programs are measured by executed instructions, not by time.
-    pub(super) fn simulated() -> Result<Self> {
-        let engine = |concurrency| {
-            let mut config = Config::new();
-            config.concurrency_support(concurrency).consume_fuel(true).cranelift_nan_canonicalization(true);
-            Engine::new(&config)
-        };
-        Ok(Self { p2: engine(false)?, all: engine(true)?, in_real_time: false })
-    }
-
-    pub(super) fn each(&self) -> [&Engine; 2] {
-        [&self.p2, &self.all]
     }
 }
 
@@ -192,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_component_that_is_no_command_is_refused() {
-        let engines = Engines::new().expect("two engines");
+        let engines = Engines::new(None).expect("engines");
         // The empty component, which is only a preamble.
         let Err(problem) = Program::compile(&engines, b"\0asm\x0d\0\x01\0") else { panic!("it is no command") };
         assert!(problem.to_string().contains("exports no wasi:cli/run"), "{problem}");

@@ -14,14 +14,15 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
 use super::audit::AuditFile;
-use super::component::{self, Ending, Engines, Program, Sources};
+use super::component::{self, Ending, Program, Sources};
+use super::engines::Engines;
 use super::memory;
 use super::mount::{Missing, Mounted, World};
 use super::output::Output;
 use super::plan::Plan;
 use super::publish;
 use super::say;
-use super::serve::{self, Server};
+use super::serve::{self, ServePlan, Server};
 use super::signals::Signals;
 use super::table;
 use super::turns::Turns;
@@ -109,7 +110,7 @@ async fn work(
     apps: &mut Apps,
     server: &Arc<Server>,
 ) -> Result<u8> {
-    let engines = Arc::new(Engines::new()?);
+    let engines = Arc::new(Engines::new(plan.serve.as_ref().map(ServePlan::requests))?);
     let turns = Arc::new(Turns::start(engines.each())?);
     let compiling = future::try_join(compile(plan, sources, &engines), serve::compile(plan, served, &engines));
     let ((programs, answering), ()) = future::try_join(compiling, configuration(plan, mounted)).await?;
@@ -253,16 +254,20 @@ pub(super) fn in_order<P: AsRef<Path>>(plan: &Plan, programs: &[(P, Program)]) -
 /// The WASI context of an app: everything apart from the network, that is arguments, environment, standard streams and
 /// folders.
 fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
-    let mut wasi = wasi_apart_from_streams(plan, app)?;
+    let mut wasi = wasi_apart_from_streams(plan, app, &environment(plan))?;
     wasi.inherit_stdin().stdout(Output::Standard).stderr(Output::Error);
     Ok(wasi.build())
 }
 
-/// Arguments, environment and folders of an app.
-pub(super) fn wasi_apart_from_streams(plan: &Plan, app: &AppPlan) -> Result<WasiCtxBuilder> {
+/// Arguments, [environment] and folders of an app.
+pub(super) fn wasi_apart_from_streams(
+    plan: &Plan,
+    app: &AppPlan,
+    environment: &[(String, String)],
+) -> Result<WasiCtxBuilder> {
     let mut wasi = WasiCtx::builder();
     wasi.arg(app.name()).args(&app.arguments);
-    wasi.envs(&environment(plan));
+    wasi.envs(environment);
     for folder in &plan.directories {
         wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadWrite)
             .map_err(anyhow::Error::from)
@@ -273,7 +278,7 @@ pub(super) fn wasi_apart_from_streams(plan: &Plan, app: &AppPlan) -> Result<Wasi
 
 /// The inherited environment variables, to which those of `--env` are added or which they replace. Variables that are
 /// not UTF-8 are left out, because apps cannot have them.
-fn environment(plan: &Plan) -> Vec<(String, String)> {
+pub(super) fn environment(plan: &Plan) -> Vec<(String, String)> {
     let text = |text: OsString| text.into_string().ok();
     let inherited = std::env::vars_os().filter_map(|(key, value)| text(key).zip(text(value)));
     let mut variables: Vec<(String, String)> = inherited.collect();

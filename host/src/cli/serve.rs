@@ -27,7 +27,8 @@ use self::timer::TokioTimer;
 use super::app::AppPlan;
 use super::arguments::ServeArguments;
 use super::audit::AuditFile;
-use super::component::{self, Answering, Engines};
+use super::component::{self, Answering};
+use super::engines::Engines;
 use super::mount::Mounted;
 use super::output::Output;
 use super::plan::Plan;
@@ -80,11 +81,16 @@ impl ServePlan {
         &self.app
     }
 
+    /// How many requests are answered at once.
+    pub(super) const fn requests(&self) -> usize {
+        self.requests
+    }
+
     /// Reads the component, and tries whether its instances can have what the plan gives them.
     pub(super) fn read(&self, plan: &Plan) -> Result<Arc<Vec<u8>>> {
         let path: &Path = &self.app.component;
         let bytes = component::read([path])?.remove(path).context("the component was not read")?;
-        run::wasi_apart_from_streams(plan, &self.app)?;
+        run::wasi_apart_from_streams(plan, &self.app, &[])?;
         Ok(bytes)
     }
 }
@@ -136,6 +142,7 @@ struct Responder {
     plan: Arc<Plan>,
     name: String,
     app: AppPlan,
+    environment: Vec<(String, String)>,
     patience: Duration,
     answering: Answering,
     /// One for all instances, which are one app together.
@@ -169,6 +176,7 @@ pub(super) fn listen(
         plan: plan.clone(),
         name: serve.app.name(),
         app: serve.app.clone(),
+        environment: run::environment(plan),
         patience: serve.patience,
         answering,
         network,
@@ -312,7 +320,7 @@ impl Responder {
 
     /// The data of the store for one request. Instances have no standard input, which they would take from each other.
     fn state(&self) -> Result<State> {
-        let mut wasi = run::wasi_apart_from_streams(&self.plan, &self.app)?;
+        let mut wasi = run::wasi_apart_from_streams(&self.plan, &self.app, &self.environment)?;
         wasi.stdout(Output::Standard).stderr(Output::Error);
         Ok(run::state_on(&self.plan, self.network.clone(), wasi.build()))
     }

@@ -12,7 +12,8 @@ use wasmtime_wasi::cli::OutputFile;
 
 use super::app::AppPlan;
 use super::audit::AuditFile;
-use super::component::{self, Engines, Program, Sources};
+use super::component::{self, Program, Sources};
+use super::engines::Engines;
 use super::mount::{Mounted, World};
 use super::plan::Plan;
 use super::{run, say, table};
@@ -88,7 +89,7 @@ fn compile(plan: &Plan, sources: &Sources) -> Result<Vec<Program>> {
 /// The WASI context of an app, which is everything but the network. There is no standard input, because a user types in
 /// real time.
 fn wasi(plan: &Plan, app: &AppPlan, platform: &Platform) -> Result<WasiCtx> {
-    let mut wasi = run::wasi_apart_from_streams(plan, app)?;
+    let mut wasi = run::wasi_apart_from_streams(plan, app, &run::environment(plan))?;
     wasi.stdout(output(&io::stdout())?).stderr(output(&io::stderr())?);
     surround(&mut wasi, platform, BEGAN);
     Ok(wasi.build())

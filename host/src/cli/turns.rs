@@ -35,9 +35,9 @@ struct State {
 }
 
 impl Turns {
-    pub(super) fn start<const N: usize>(engines: [&Engine; N]) -> Result<Self> {
+    pub(super) fn start<'a>(engines: impl Iterator<Item = &'a Engine>) -> Result<Self> {
         let state = Arc::new(State::default());
-        let (engines, shared) = (engines.map(Engine::weak), state.clone());
+        let (engines, shared) = (engines.map(Engine::weak).collect::<Vec<_>>(), state.clone());
         let advance = move || {
             let there = engines.iter().filter_map(EngineWeak::upgrade).inspect(Engine::increment_epoch);
             there.count() > 0

@@ -145,6 +145,18 @@ pub(super) async fn http_answer_p3() {
     answers("http_answer_p3", "127.0.0.1:8080/hello\n").await;
 }
 
+/// Instances are reused in parts: their memory is in a pool, in which one follows the other.
+#[tokio::test]
+async fn an_instance_finds_nothing_of_the_one_before() {
+    for program in ANSWER {
+        let asks = format!("%http_fetch GET http://{ADDRESS}/traces then=/traces times=9");
+        let Some(mut serving) = Serving::start("traces", program, &["--app", &asks]) else { return };
+        for _ in 0..10 {
+            assert_eq!(serving.line().await, line(200, "0 0\n"), "{program}");
+        }
+    }
+}
+
 /// A component that traps, answers with an error, or with nothing, costs its client one response, and not the
 /// connection.
 #[tokio::test]

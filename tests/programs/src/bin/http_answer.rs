@@ -4,7 +4,7 @@ use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
 };
-use xila_network_programs::http::about;
+use xila_network_programs::http::{about, traces};
 use xila_network_programs::p2::{StreamError, write_all};
 
 struct Answer;
@@ -76,6 +76,7 @@ impl Guest for Answer {
                 let authority = request.authority().unwrap_or_default();
                 write_all(&output, about(scheme, &authority, request.headers().entries()).as_bytes());
             }
+            "/traces" => write_all(&output, traces().as_bytes()),
             _ => {
                 let words: Vec<String> = std::env::args().skip(1).collect();
                 let authority = request.authority().unwrap_or_default();

@@ -4,7 +4,7 @@ use bindings::exports::wasi::http::handler::Guest;
 use bindings::wasi::http::types::{ErrorCode, Fields, Request, Response, Scheme};
 use bindings::{wit_future, wit_stream};
 use wit_bindgen::StreamResult;
-use xila_network_programs::http::about;
+use xila_network_programs::http::{about, traces};
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::use_self)]
 #[allow(clippy::semicolon_if_nothing_returned, clippy::needless_pass_by_value)]
@@ -89,6 +89,7 @@ impl Guest for Answer {
                     let text = about(scheme, &authority, request.get_headers().copy_all());
                     drop(writer.write_all(text.into_bytes()).await);
                 }
+                "/traces" => drop(writer.write_all(traces().into_bytes()).await),
                 _ => {
                     let authority = request.get_authority().unwrap_or_default();
                     drop(writer.write_all(format!("{authority}{path}\n").into_bytes()).await);
