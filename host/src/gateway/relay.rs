@@ -1,10 +1,11 @@
 //! Copying between a connection of an app and a connection of the host.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
 use futures_util::future;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::socket::TcpStream;
@@ -34,23 +35,37 @@ pub(crate) fn reset(outside: &tokio::net::TcpStream) {
 }
 
 async fn outwards(app: &TcpStream, mut outside: WriteHalf<'_>) -> io::Result<()> {
-    let mut buffer = vec![0; MOST];
     loop {
-        let count = app.read(&mut buffer).await?;
-        if count == 0 {
+        let slices = poll_fn(|context| app.poll_read_slices(context, MOST)).await?;
+        if slices.is_empty() {
             return outside.shutdown().await;
         }
-        outside.write_all(&buffer[..count]).await?;
+        let mut pieces: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+        let mut left = pieces.as_mut_slice();
+        while !left.is_empty() {
+            match outside.write_vectored(left).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => IoSlice::advance_slices(&mut left, count),
+            }
+        }
     }
 }
 
-async fn inwards(mut outside: ReadHalf<'_>, app: &TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; MOST];
+async fn inwards(outside: ReadHalf<'_>, app: &TcpStream) -> io::Result<()> {
     loop {
-        let count = outside.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(app.shutdown(Shutdown::Write)?);
+        // While nothing comes, the connection has no buffer: most connections wait most of the time.
+        outside.readable().await?;
+        let mut buffer = Vec::with_capacity(MOST);
+        loop {
+            buffer.clear();
+            match outside.try_read_buf(&mut buffer) {
+                Ok(0) => return Ok(app.shutdown(Shutdown::Write)?),
+                Ok(_) => app.write_all(&buffer).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+            // Neither reading nor writing waits if both sides are fast, and others want to run, too.
+            tokio::task::consume_budget().await;
         }
-        app.write_all(&buffer[..count]).await?;
     }
 }

@@ -9,6 +9,8 @@ use core::time::Duration;
 use std::net::Shutdown;
 
 use tracing::Level;
+#[cfg(feature = "gateway")]
+use xila_network_engine::buffer::Slices;
 use xila_network_engine::tcp as engine;
 
 use super::bound::TcpSocket;
@@ -219,6 +221,16 @@ impl TcpStream {
     /// As for [`read`](Self::read).
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, ReadError>> {
         self.poll(context, Interest::Read, |tcp, flow| tcp.read(flow, buffer)).map_ok(|found| found.copy_to(buffer))
+    }
+
+    /// Like [`poll_read`](Self::poll_read), but takes at most `most` bytes by reference, without a copy. None are the end
+    /// of the stream.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    #[cfg(feature = "gateway")]
+    pub(crate) fn poll_read_slices(&self, context: &mut Context<'_>, most: usize) -> Poll<Result<Slices, ReadError>> {
+        self.poll(context, Interest::Read, |tcp, flow| tcp.read_slices(flow, most))
     }
 
     /// Like [`write`](Self::write), for use in another future.
