@@ -30,11 +30,12 @@ lint:
     scripts/no-std.sh
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --exclude xila-network-programs --no-deps --all-features
+    RUSTDOCFLAGS="-D warnings" cargo doc --package xila-network-programs --lib --no-deps --all-features
 
 # Builds the documentation, in the target directory's doc/.
 doc:
-    cargo doc --workspace --no-deps --all-features
+    cargo doc --workspace --exclude xila-network-programs --no-deps --all-features
 
 # Runs the benchmarks; arguments go to `cargo bench`.
 bench *arguments: apps
