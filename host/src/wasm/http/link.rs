@@ -42,7 +42,7 @@ impl Link {
     /// Waits until the link is idle or has ended.
     ///
     /// # Errors
-    /// Why it has ended, unless that is how a message ends.
+    /// Why it has ended, if it has ended before the request and the response had.
     pub(super) async fn finish(&mut self) -> Result<(), Error> {
         if self.sender.ready().await.is_ok() {
             return Ok(());

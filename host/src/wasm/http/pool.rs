@@ -195,7 +195,9 @@ mod tests {
     }
 
     async fn is_closed(server: &mut DuplexStream) {
-        assert_eq!(server.read(&mut [0]).await.expect("the end"), 0);
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(20), server.read(&mut byte)).await;
+        assert_eq!(read.expect("it is not closed").expect("the end"), 0);
     }
 
     #[tokio::test]
