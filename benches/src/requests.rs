@@ -40,8 +40,7 @@ pub enum Host {
 
 impl Host {
     /// Measures everything once, in requests per second: those that a component sends, one after another and eight at a
-    /// time, and those that instances of a component answer, of one client and of eight,
-    /// whose connections last.
+    /// time, and those that instances of a component answer, of one client and of eight, whose connections last.
     ///
     /// # Errors
     /// If a program fails, or does not answer as it should.

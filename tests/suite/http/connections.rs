@@ -1,18 +1,14 @@
 //! How many connections the requests of one program take.
 
-use xila_network_host::Manager;
 use xila_network_tests::guests::Guest;
 use xila_network_tests::networks::{manager, nothing_is_left};
 
+use super::requests::fetch;
 use super::server::{Server, authority};
 use super::{FETCH, response};
 
 /// A response that says nothing of the connection, which therefore stays open (RFC 9112 section 9.3).
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-async fn fetch(manager: &Manager, program: &str, words: &str) -> String {
-    Guest::new(program).network(manager.network()).arguments(words.split_whitespace()).succeed().await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_one_server_share_a_connection() {

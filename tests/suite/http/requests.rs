@@ -24,7 +24,8 @@ pub(super) fn pattern(seed: u64, length: usize) -> Vec<u8> {
 /// More than all queues of a connection and of HTTP hold, and much less than a body.
 const MOST_QUEUED: usize = 16 << 20;
 
-async fn fetch(manager: &Manager, program: &str, words: &str) -> String {
+/// What a program prints that has a network and these arguments.
+pub(super) async fn fetch(manager: &Manager, program: &str, words: &str) -> String {
     Guest::new(program).network(manager.network()).arguments(words.split_whitespace()).succeed().await
 }
 

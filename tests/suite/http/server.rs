@@ -67,10 +67,7 @@ impl Server {
     /// Starts a server that reads the head of one request and says `bytes`.
     pub(crate) fn saying(network: &Network, bytes: &'static [u8]) -> Self {
         Self::with(network, move |mut stream, seen| async move {
-            if is_asked(&mut stream).await {
-                seen.answered.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.write_all(bytes).await;
-            }
+            say(&mut stream, bytes, &seen).await;
         })
     }
 
@@ -78,11 +75,9 @@ impl Server {
     /// head of a second one.
     pub(crate) fn saying_once(network: &Network, bytes: &'static [u8]) -> Self {
         Self::with(network, move |mut stream, seen| async move {
-            if is_asked(&mut stream).await && stream.write_all(bytes).await.is_ok() {
-                seen.answered.fetch_add(1, Ordering::SeqCst);
-                if is_asked(&mut stream).await {
-                    seen.unanswered.fetch_add(1, Ordering::SeqCst);
-                }
+            say(&mut stream, bytes, &seen).await;
+            if is_asked(&mut stream).await {
+                seen.unanswered.fetch_add(1, Ordering::SeqCst);
             }
         })
     }
@@ -148,6 +143,15 @@ async fn is_asked(stream: &mut TcpStream) -> bool {
         }
     }
     true
+}
+
+/// Says `bytes` to a request whose head is whole. It is counted before, so that whoever has the response finds it counted.
+async fn say(stream: &mut TcpStream, bytes: &[u8], seen: &Seen) {
+    if is_asked(stream).await {
+        seen.answered.fetch_add(1, Ordering::SeqCst);
+        // A client that has left is seen by the next read.
+        let _left = stream.write_all(bytes).await;
+    }
 }
 
 async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, seen: Arc<Seen>) {
