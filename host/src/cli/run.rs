@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use futures_util::future::{self, Either};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::task::JoinSet;
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::app::AppPlan;
@@ -183,9 +184,8 @@ pub(super) fn state(
 
 /// The data of a store whose network is made already.
 pub(super) fn state_on(plan: &Plan, network: NetworkCtx, wasi: WasiCtx) -> State {
-    let mut state = State::new(wasi, network);
-    state.http = HttpCtx::new(&state.network, plan.tls_roots.clone());
-    state
+    let http = HttpCtx::new(&network, plan.tls_roots.clone());
+    State { wasi, network, http, table: ResourceTable::new() }
 }
 
 /// What an app may do on its interfaces, and hold.
