@@ -3,23 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// How the names of programs begin that use `wasi:sockets`, or something that is built on it, and not `xila:network`.
-const WASI: [&str; 3] = ["std_", "p2_", "p3_"];
+/// The folders with programs, and how those of each language end.
+const FOLDERS: [(&str, &str); 4] =
+    [("programs/src/bin", "rs"), ("programs/c", "c"), ("programs/python", "py"), ("programs/javascript", "js")];
 
 /// How the names of programs begin that try what a policy, a limit or another guest must prevent, on any surface.
 const ISOLATION: [&str; 2] = ["policy_", "attack_"];
 
-/// How the names of programs in Rust begin that send or answer requests by `wasi:http`, or speak TLS by `wasi:tls`.
-const HTTP: [&str; 1] = ["http_"];
+/// How the names of programs begin that send or answer requests by `wasi:http`, or speak TLS by `wasi:tls`.
+const HTTP: [&str; 3] = ["http_", "javascript_", "python_https"];
+
+/// How the names of programs begin that use `wasi:sockets`, or something that is built on it, and not `xila:network`.
+const WASI: [&str; 5] = ["std_", "p2_", "p3_", "c_", "python_"];
 
 fn main() {
-    let begins = |program: &String, with: &[&str]| with.iter().any(|beginning| program.starts_with(beginning));
-    let (isolation, programs): (Vec<_>, Vec<_>) =
-        programs(Path::new("programs/src/bin"), "rs").into_iter().partition(|program| begins(program, &ISOLATION));
-    let (mut wasi, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &WASI));
-    let (mut http, programs): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| begins(program, &HTTP));
-    wasi.extend(programs_in_other_languages());
-    http.extend(programs_in_javascript());
+    let mut programs: Vec<_> =
+        FOLDERS.iter().flat_map(|(folder, extension)| programs(Path::new(folder), extension)).collect();
+    let mut take = |beginnings: &[&str]| {
+        let begins = |program: &mut String| beginnings.iter().any(|beginning| program.starts_with(beginning));
+        programs.extract_if(.., begins).collect::<Vec<_>>()
+    };
+    let (isolation, http, wasi) = (take(&ISOLATION), take(&HTTP), take(&WASI));
 
     let source = list("foreach_program", "that uses `xila:network`", programs)
         + &list("foreach_wasi_program", "that uses `wasi:sockets`", wasi)
@@ -27,17 +31,6 @@ fn main() {
         + &list("foreach_isolation_program", "that tries what must be prevented", isolation);
     let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("programs.rs");
     fs::write(&out, source).unwrap_or_else(|error| panic!("{}: {error}", out.display()));
-}
-
-fn programs_in_other_languages() -> Vec<String> {
-    let mut all = programs(Path::new("programs/python"), "py");
-    all.extend(programs(Path::new("programs/c"), "c"));
-    all
-}
-
-/// Their `fetch` is `wasi:http`.
-fn programs_in_javascript() -> Vec<String> {
-    programs(Path::new("programs/javascript"), "js")
 }
 
 /// The names of the programs in a folder, dashes as underscores: `NAME.EXTENSION`, or `NAME/main.EXTENSION`.

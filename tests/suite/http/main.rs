@@ -1,19 +1,20 @@
 //! `wasi:http` 0.2 and 0.3 and `wasi:tls`: programs that send requests to servers of this process, and programs that
 //! answer requests by the built command `xila-net serve`.
 //!
-//! Each program of `tests/programs` named `http_*`, and each in JavaScript, has a test of its name in a module of this
-//! suite; otherwise this file does not compile.
+//! Each program of `tests/programs` named `http_*`, each in JavaScript, and each in Python named `python_https*`, has a
+//! test of its name in a module of this suite; otherwise this file does not compile.
 
 mod connections;
 mod failures;
 mod javascript;
+mod python;
 mod requests;
 mod secrets;
 mod serve;
 mod server;
 
 // One line for each module with tests of programs.
-use {javascript::*, requests::*, secrets::*, serve::*};
+use {javascript::*, python::*, requests::*, secrets::*, serve::*};
 
 macro_rules! assert_test_exists {
     ($program:ident) => {

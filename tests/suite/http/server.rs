@@ -201,6 +201,11 @@ async fn answer(
             request.into_body().collect().await?;
             full(lines.into())
         }
+        "/moved" => {
+            *response.status_mut() = hyper::StatusCode::FOUND;
+            response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static("/new"));
+            full(Bytes::new())
+        }
         "/teapot" => {
             *response.status_mut() = hyper::StatusCode::IM_A_TEAPOT;
             full(Bytes::new())
