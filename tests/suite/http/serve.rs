@@ -41,6 +41,11 @@ impl Serving {
 
     /// Starts the command with arguments and variables.
     fn command(test: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Option<Self> {
+        Self::command_by(test, &[], arguments, variables)
+    }
+
+    /// Starts the command by another one, which is given its path and its arguments.
+    fn command_by(test: &str, by: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Option<Self> {
         let path = |variable| {
             let path = env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
             if path.is_none() {
@@ -57,8 +62,10 @@ impl Serving {
         let app = |name: &str| guests.join(name).with_extension("wasm").display().to_string();
         let word = |word: &str| word.strip_prefix('%').map_or_else(|| word.to_owned(), app);
         let arguments = arguments.iter().map(|text| text.split(' ').map(word).collect::<Vec<_>>().join(" "));
-        let mut command = Command::new(command);
-        command.args(arguments).envs(variables.iter().copied());
+        let command = command.display().to_string();
+        let mut words = by.iter().map(|&word| word.to_owned()).chain([command]).chain(arguments);
+        let mut command = Command::new(words.next().expect("a command"));
+        command.args(words).envs(variables.iter().copied());
         command.env_remove("RUST_LOG").env("RUST_BACKTRACE", "0").env("XDG_STATE_HOME", env::temp_dir());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the command");
@@ -154,6 +161,20 @@ async fn an_instance_finds_nothing_of_the_one_before() {
         for _ in 0..10 {
             assert_eq!(serving.line().await, line(200, "0 0\n"), "{program}");
         }
+    }
+}
+
+/// A process that may have fewer addresses than a pool takes has none, and answers all the same.
+#[tokio::test]
+async fn requests_are_answered_where_there_are_no_addresses_for_a_pool() {
+    // 64 GiB, in KiB.
+    let by = ["sh", "-c", "ulimit -v 67108864 && exec \"$@\"", "sh"];
+    let fetch = format!("%http_fetch GET http://{ADDRESS}/hello then=/hello times=9");
+    let arguments = ["serve", "%http_answer", "--addr", ADDRESS, "--verbose", "--app", &fetch, "--", "one"];
+    let Some(mut serving) = Serving::command_by("no pool", &by, &arguments, &[]) else { return };
+    serving.until_it_reports("instances have no pool of memory").await;
+    for _ in 0..10 {
+        assert_eq!(serving.line().await, line(200, "127.0.0.1:8080/hello one\n"));
     }
 }
 
