@@ -6,15 +6,14 @@
 
 mod connections;
 mod failures;
-mod javascript;
-mod python;
+mod languages;
 mod requests;
 mod secrets;
 mod serve;
 mod server;
 
 // One line for each module with tests of programs.
-use {javascript::*, python::*, requests::*, secrets::*, serve::*};
+use {languages::*, requests::*, secrets::*, serve::*};
 
 macro_rules! assert_test_exists {
     ($program:ident) => {
