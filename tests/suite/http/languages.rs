@@ -40,12 +40,14 @@ pub(super) async fn javascript_fetch() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub(super) async fn python_https() {
-    // More than the program sends at a time.
-    let body = "0123456789abcdef".repeat(1250);
+    /// More than the program sends at a time.
+    fn text() -> String {
+        "0123456789abcdef".repeat(1250)
+    }
     let errands: [Errand<'_>; 4] = [
         ("/page?a=b", &[], |origin| format!("/page of {origin}")),
         ("/moved", &[], |origin| format!("/new of {origin}")),
-        ("/echo", &[&body], |_| "0123456789abcdef".repeat(1250)),
+        ("/echo", &[&text()], |_| text()),
         ("/about", &["text"], |origin| {
             format!(
                 "POST /about\ncontent-length: 4\ncontent-type: application/x-www-form-urlencoded\nhost: {origin}\n\
