@@ -171,15 +171,20 @@ impl Drop for Lent {
 
 /// The body of a response, which tells when it was sent, or nobody wants it any more: when it is dropped. If its
 /// component was ended before it, it ends with an error.
+///
+/// An error comes only when the body is asked once more. hyper 1.12 drops what it has not sent yet when a body fails,
+/// which may be the whole response with its head. It sends everything whenever a body has nothing for the moment.
 pub(super) struct Held<B> {
     body: B,
     stage: watch::Sender<Stage>,
     cut: Arc<AtomicBool>,
+    /// The error to come.
+    failure: Option<Error>,
 }
 
 impl<B> Held<B> {
     pub(super) const fn new(body: B, stage: watch::Sender<Stage>, cut: Arc<AtomicBool>) -> Self {
-        Self { body, stage, cut }
+        Self { body, stage, cut, failure: None }
     }
 }
 
@@ -194,13 +199,21 @@ impl<B: Body<Error = Error> + Unpin> Body for Held<B> {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, Error>>> {
-        let part = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let is_cut = part.is_none() && self.cut.load(Ordering::Acquire);
-        Poll::Ready(if is_cut { Some(Err(Error::HttpResponseIncomplete)) } else { part })
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let failure = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Err(failure)) => failure,
+            None if self.cut.load(Ordering::Acquire) => Error::HttpResponseIncomplete,
+            part => return Poll::Ready(part),
+        };
+        self.failure = Some(failure);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && !self.cut.load(Ordering::Acquire)
+        self.failure.is_none() && self.body.is_end_stream() && !self.cut.load(Ordering::Acquire)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -210,10 +223,16 @@ impl<B: Body<Error = Error> + Unpin> Body for Held<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::VecDeque;
-    use std::task::Waker;
 
-    use http_body_util::BodyExt as _;
+    use futures_util::stream;
+    use http::Response;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use wasmtime_wasi_http::io::TokioIo;
 
     use super::*;
     use crate::platform::simulated::Simulation;
@@ -252,18 +271,52 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_body_whose_component_was_ended_does_not_end_as_if_it_were_whole() {
+    /// A body that gives its parts at once.
+    fn parts(parts: impl IntoIterator<Item = Result<&'static str, Error>>) -> impl Body<Data = Bytes, Error = Error> {
+        let frames = parts.into_iter().map(|part| part.map(|data| Frame::data(Bytes::from(data))));
+        StreamBody::new(stream::iter(frames.collect::<Vec<_>>()))
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_component_was_ended_does_not_end_as_if_it_were_whole() {
         for is_cut in [false, true] {
             let (stage, _seen) = watch::channel(Stage::Answered);
-            let empty = http_body_util::Empty::<Bytes>::new().map_err(|never: Infallible| match never {});
-            let mut body = Held::new(empty, stage, Arc::new(AtomicBool::new(is_cut)));
-            assert_eq!(body.is_end_stream(), !is_cut);
-            match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(None) => assert!(!is_cut),
-                Poll::Ready(Some(Err(Error::HttpResponseIncomplete))) => assert!(is_cut),
-                other => panic!("{other:?}"),
+            let body = Held::new(parts([Ok("half")]), stage, Arc::new(AtomicBool::new(is_cut)));
+            match body.collect().await {
+                Ok(whole) => assert!(!is_cut, "{whole:?}"),
+                Err(Error::HttpResponseIncomplete) => assert!(is_cut),
+                Err(error) => panic!("{error}"),
             }
+        }
+    }
+
+    /// What a client receives of a response with this body.
+    async fn received<B>(body: B) -> String
+    where
+        B: Body<Data = Bytes, Error = Error> + Send + 'static,
+    {
+        let (mut client, server) = tokio::io::duplex(1 << 10);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("room");
+        let body = Cell::new(Some(body));
+        let service = service_fn(|_request| {
+            let response = Response::new(body.take().expect("one request"));
+            async { Ok::<_, Infallible>(response) }
+        });
+        let served = http1::Builder::new().serve_connection(TokioIo::new(server), service).await;
+        assert!(served.is_err_and(|error| error.is_user()), "the body fails");
+        let mut received = String::new();
+        client.read_to_string(&mut received).await.expect("text");
+        received
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_an_error_is_sent() {
+        let written = || parts([Ok("half"), Err(Error::ConnectionTerminated)]);
+        assert_eq!(received(written()).await, "", "hyper sends it by itself: Held need not do so any more");
+        for cut in [false, true] {
+            let (stage, _seen) = watch::channel(Stage::Answered);
+            let sent = received(Held::new(written(), stage, Arc::new(AtomicBool::new(cut)))).await;
+            assert!(sent.starts_with("HTTP/1.1 200 OK\r\n") && sent.ends_with("\r\n4\r\nhalf\r\n"), "{sent}");
         }
     }
 }
