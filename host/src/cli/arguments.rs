@@ -36,8 +36,8 @@ pub(super) enum PolicyCommand {
 
 /// Run apps, which are components that export wasi:cli/run, until the last one has ended.
 ///
-/// An app has the standard streams, the environment and its arguments, and reaches the interfaces given here through
-/// xila:network. It reaches nothing of this machine's own network, and only those folders that --dir names.
+/// An app has the standard streams and its arguments, and reaches the interfaces given here through xila:network. It
+/// reaches nothing of this machine's own network, and only those variables and folders that --env and --dir name.
 #[derive(Args, Debug)]
 #[command(override_usage = "xila-net run [OPTIONS] [[@INTERFACES] component.wasm args...]", after_long_help = LONG_HELP)]
 pub(super) struct RunArguments {
@@ -65,8 +65,8 @@ pub(super) struct RunArguments {
     #[arg(long = "pcap", value_name = "NAME=FILE")]
     pub(super) captures: Vec<String>,
 
-    /// Set a variable in the environment of all apps, beyond those inherited
-    #[arg(long = "env", value_name = "KEY=VALUE")]
+    /// Set a variable in the environment of all apps; without a value, to what it is in this environment
+    #[arg(long = "env", value_name = "KEY[=VALUE]")]
     pub(super) environment: Vec<String>,
 
     /// Let all apps read and write a folder, under the same or another path

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::env::VarError;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -143,7 +144,7 @@ impl Plan {
             simulate,
             limit: limit.map_err(|problem| format!("--for {problem}"))?,
             captures: captures(&arguments.captures, &interfaces)?,
-            environment: arguments.environment.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+            environment: environment(&arguments.environment)?,
             directories: directories(&arguments.directories)?,
             serve: None,
             tls_roots: tls_roots(arguments.tls_roots.as_deref())?,
@@ -302,12 +303,27 @@ fn control(text: &str) -> Result<Access, String> {
     }
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = parts.ok_or_else(|| {
-        format!("--env {text}: not KEY=VALUE; the variables of this environment are inherited without it")
-    })?;
-    Ok((key.to_owned(), value.to_owned()))
+/// The variables of apps. Of several values for one the last counts.
+fn environment(texts: &[String]) -> Result<Vec<(String, String)>, String> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for text in texts {
+        let (key, value) = text.split_once('=').map_or((&**text, None), |(key, value)| (key, Some(value.to_owned())));
+        if key.is_empty() {
+            return Err(format!("--env {text}: not KEY=VALUE, nor KEY for a variable of this environment"));
+        }
+        let value = value.map_or_else(|| inherited(key), Ok).map_err(|problem| format!("--env {text}: {problem}"))?;
+        variables.retain(|(known, _)| known != key);
+        variables.push((key.to_owned(), value));
+    }
+    Ok(variables)
+}
+
+/// A variable of the environment of this process.
+fn inherited(key: &str) -> Result<String, &'static str> {
+    std::env::var(key).map_err(|error| match error {
+        VarError::NotPresent => "there is no such variable in this environment; KEY=VALUE sets one",
+        VarError::NotUnicode(_) => "its value in this environment is not UTF-8, which the variables of apps have to be",
+    })
 }
 
 fn directories(texts: &[String]) -> Result<Vec<DirectoryPlan>, String> {
@@ -424,19 +440,30 @@ pub(super) mod tests {
 
     #[test]
     fn the_other_options_are_checked_too() {
-        let plan =
-            plan(&["--env", "A=b=c", "--env", "E=", "--dir", "/tmp::/", "--dir", ".", "x.wasm"]).expect("a plan");
-        assert_eq!(plan.environment, [("A".into(), "b=c".into()), ("E".into(), String::new())]);
+        let plan = plan(&["--dir", "/tmp::/", "--dir", ".", "x.wasm"]).expect("a plan");
         assert_eq!(plan.directories[0], DirectoryPlan { host: "/tmp".into(), guest: "/".into() });
         assert_eq!(plan.directories[1].guest, ".");
-        problem(&["--env", "A", "x.wasm"], &["--env A: not KEY=VALUE"]);
-        problem(&["--env", "=b", "x.wasm"], &["not KEY=VALUE"]);
         problem(&["--dir", "::/", "x.wasm"], &["--dir ::/"]);
         problem(&["--dir", "a::/", "--dir", "b::/", "x.wasm"], &["another --dir"]);
         problem(&["--threads", "0", "x.wasm"], &["--threads 0: it takes 1 to 1024"]);
         problem(&["--threads", "two", "x.wasm"], &["--threads two: not a whole number"]);
         problem(&["--linger", "10", "x.wasm"], &["--linger 10: a time needs a unit"]);
         problem(&["--wait", "soon", "x.wasm"], &["--wait soon: not a time such as"]);
+    }
+
+    #[test]
+    fn apps_have_the_variables_that_are_named() {
+        let variables = |words: &[&str]| plan(&[words, &["x.wasm"]].concat()).expect("a plan").environment;
+        assert_eq!(variables(&[]), []);
+        let set = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(variables(&["--env", "A=b=c", "--env", "E="]), [set("A", "b=c"), set("E", "")]);
+        assert_eq!(variables(&["--env", "A=1", "--env", "B=2", "--env", "A=3"]), [set("B", "2"), set("A", "3")]);
+        // cargo sets it.
+        assert_eq!(variables(&["--env", "CARGO_PKG_NAME"]), [set("CARGO_PKG_NAME", env!("CARGO_PKG_NAME"))]);
+        problem(&["--env", "XILA_NONE", "x.wasm"], &["--env XILA_NONE: there is no such variable"]);
+        for text in ["=b", "=", ""] {
+            problem(&["--env", text, "x.wasm"], &["--env ", "not KEY=VALUE"]);
+        }
     }
 
     #[test]

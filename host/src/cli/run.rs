@@ -1,6 +1,5 @@
 //! Runs a plan: reads the files, mounts the interfaces, runs the apps, and returns the exit status.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -254,39 +253,22 @@ pub(super) fn in_order<P: AsRef<Path>>(plan: &Plan, programs: &[(P, Program)]) -
 /// The WASI context of an app: everything apart from the network, that is arguments, environment, standard streams and
 /// folders.
 fn wasi(plan: &Plan, app: &AppPlan) -> Result<WasiCtx> {
-    let mut wasi = wasi_apart_from_streams(plan, app, &environment(plan))?;
+    let mut wasi = wasi_apart_from_streams(plan, app)?;
     wasi.inherit_stdin().stdout(Output::Standard).stderr(Output::Error);
     Ok(wasi.build())
 }
 
-/// Arguments, [environment] and folders of an app.
-pub(super) fn wasi_apart_from_streams(
-    plan: &Plan,
-    app: &AppPlan,
-    environment: &[(String, String)],
-) -> Result<WasiCtxBuilder> {
+/// Arguments, environment and folders of an app.
+pub(super) fn wasi_apart_from_streams(plan: &Plan, app: &AppPlan) -> Result<WasiCtxBuilder> {
     let mut wasi = WasiCtx::builder();
     wasi.arg(app.name()).args(&app.arguments);
-    wasi.envs(environment);
+    wasi.envs(&plan.environment);
     for folder in &plan.directories {
         wasi.preopened_dir(&folder.host, &folder.guest, FsPerms::ReadWrite)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("--dir {}: cannot open the folder", folder.host.display()))?;
     }
     Ok(wasi)
-}
-
-/// The inherited environment variables, to which those of `--env` are added or which they replace. Variables that are
-/// not UTF-8 are left out, because apps cannot have them.
-pub(super) fn environment(plan: &Plan) -> Vec<(String, String)> {
-    let text = |text: OsString| text.into_string().ok();
-    let inherited = std::env::vars_os().filter_map(|(key, value)| text(key).zip(text(value)));
-    let mut variables: Vec<(String, String)> = inherited.collect();
-    for (key, value) in &plan.environment {
-        variables.retain(|(known, _)| known != key);
-        variables.push((key.clone(), value.clone()));
-    }
-    variables
 }
 
 /// Reports how an app failed, if it did, and returns the exit status.

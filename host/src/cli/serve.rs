@@ -90,7 +90,7 @@ impl ServePlan {
     pub(super) fn read(&self, plan: &Plan) -> Result<Arc<Vec<u8>>> {
         let path: &Path = &self.app.component;
         let bytes = component::read([path])?.remove(path).context("the component was not read")?;
-        run::wasi_apart_from_streams(plan, &self.app, &[])?;
+        run::wasi_apart_from_streams(plan, &self.app)?;
         Ok(bytes)
     }
 }
@@ -142,7 +142,6 @@ struct Responder {
     plan: Arc<Plan>,
     name: String,
     app: AppPlan,
-    environment: Vec<(String, String)>,
     patience: Duration,
     answering: Answering,
     /// One for all instances, which are one app together.
@@ -176,7 +175,6 @@ pub(super) fn listen(
         plan: plan.clone(),
         name: serve.app.name(),
         app: serve.app.clone(),
-        environment: run::environment(plan),
         patience: serve.patience,
         answering,
         network,
@@ -320,7 +318,7 @@ impl Responder {
 
     /// The data of the store for one request. Instances have no standard input, which they would take from each other.
     fn state(&self) -> Result<State> {
-        let mut wasi = run::wasi_apart_from_streams(&self.plan, &self.app, &self.environment)?;
+        let mut wasi = run::wasi_apart_from_streams(&self.plan, &self.app)?;
         wasi.stdout(Output::Standard).stderr(Output::Error);
         Ok(run::state_on(&self.plan, self.network.clone(), wasi.build()))
     }

@@ -89,7 +89,7 @@ fn compile(plan: &Plan, sources: &Sources) -> Result<Vec<Program>> {
 /// The WASI context of an app, which is everything but the network. There is no standard input, because a user types in
 /// real time.
 fn wasi(plan: &Plan, app: &AppPlan, platform: &Platform) -> Result<WasiCtx> {
-    let mut wasi = run::wasi_apart_from_streams(plan, app, &run::environment(plan))?;
+    let mut wasi = run::wasi_apart_from_streams(plan, app)?;
     wasi.stdout(output(&io::stdout())?).stderr(output(&io::stderr())?);
     surround(&mut wasi, platform, BEGAN);
     Ok(wasi.build())
