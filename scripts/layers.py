@@ -36,14 +36,15 @@ ENGINE = [
     ["configure"],
     ["interface", "icmp"],
     # These types are declared in the file of `tcp`, but depend only on low layers, and lower submodules use them.
-    ["tcp::ConnectionId", "tcp::ListenerId", "tcp::BindError"],
-    ["tcp::sequence", "tcp::tuple", "tcp::limiter"],
+    ["tcp::ConnectionId", "tcp::ListenerId"],
+    ["tcp::sequence", "tcp::tuple", "tcp::limiter", "tcp::error"],
     ["udp"],
     ["event"],
     ["tcp::segment", "tcp::congestion", "tcp::rtt", "tcp::scoreboard", "tcp::time_wait", "tcp::flows", "tcp::destinations"],
     ["tcp::options", "tcp::clock", "tcp::receive", "tcp::recovery"],
     ["tcp::state", "tcp::handshake", "tcp::send", "tcp::listener"],
     ["tcp::cookies", "tcp::half_open", "tcp::connection"],
+    ["tcp::config"],
     ["tcp"],
     ["engine"],
 ]

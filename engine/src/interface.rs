@@ -8,6 +8,7 @@
 //! |---|---|
 //! | this file | the configuration of the interface |
 //! | `egress` | the output of packets of every kind |
+//! | `way` | the output of TCP segments |
 //! | `neighbourhood` | ARP and neighbour discovery: requests, answers, announcements |
 //! | `ownership` | claims of addresses, and conflicts with other hosts |
 //! | `learning` | router advertisements |
@@ -22,6 +23,7 @@ mod neighbourhood;
 mod ownership;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -44,9 +46,10 @@ use crate::time::{Instant, earliest};
 use crate::wire::HopLimit;
 
 pub(crate) use egress::ETHERNET_HEADER;
-pub use egress::{Joined, Outgoing, SendError, Way};
+pub use egress::{Joined, Outgoing, SendError};
 pub use neighbourhood::Resolved;
 pub use ownership::{Conflict, Verification};
+pub use way::Way;
 
 use crate::shares::Shares;
 use egress::Backlog;

@@ -6,6 +6,7 @@
 //! | Module | Contents |
 //! |---|---|
 //! | `sequence`, `segment`, `tuple` | sequence numbers; headers and options; the two ends of a connection |
+//! | `config`, `error` | the configuration and counters; why sockets cannot be opened |
 //! | `options`, `state` | the options of a connection; its state, cause of failure and statistics |
 //! | `connection` | one connection: segments that arrive, segments that leave, timeouts |
 //! | `send`, `receive` | the sending half and the receiving half of a connection |
@@ -30,10 +31,12 @@ pub mod state;
 pub mod time_wait;
 
 mod clock;
+mod config;
 mod connection;
 mod cookies;
 mod destinations;
 mod egress;
+mod error;
 mod flows;
 mod half_open;
 mod handshake;
@@ -53,11 +56,9 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use thiserror::Error;
-
 use crate::buffer::{Budget, Memory, in_32_bits};
 use crate::event::{Event, Events};
-use crate::ports::{Owner, PortError, PortLimits};
+use crate::ports::Owner;
 use crate::random::{Random, Secret};
 use crate::shares::Shares;
 use crate::slots::{Key, Slots};
@@ -72,9 +73,11 @@ use half_open::HalfOpens;
 use listener::Listeners;
 use time_wait::TimeWait;
 
+pub use config::{Config, Counters};
 pub use congestion::Algorithm;
 pub use connection::{Link, ReadError, WriteError};
 pub use egress::{Progress, Transmitted};
+pub use error::{BindError, ConnectError};
 pub use limiter::Limiter;
 pub use listener::{Filter, Places};
 pub use options::{EcnUse, InvalidOption, KeepAlive, Options};
@@ -93,145 +96,6 @@ pub struct ListenerId(pub Key);
 
 /// The number of connections that keep empty lists allocated for further use: those that were active last.
 const MAX_AWAKE: usize = 64;
-
-/// The configuration of TCP on one interface.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The link.
-    pub link: Link,
-    /// Packets that leave arrive at this host at once, as on a loopback: no old segment can be under way, so TIME-WAIT
-    /// keeps no pair of ends from being used again.
-    pub loops_back: bool,
-    /// The ephemeral ports, which are used if a caller names no port (RFC 6335 section 6), and how they are divided
-    /// among owners.
-    ///
-    /// To a quarter of them sockets of guests may be bound, as [`PortLimits`] says. The other ports but the host's
-    /// reserve are for connections that guests open: a port may be used towards several destinations at once, so an
-    /// owner has its share of the ports towards each destination.
-    pub ports: PortLimits,
-    /// The duration of TIME-WAIT: twice the maximum segment lifetime (RFC 9293 section 3.4.2).
-    pub time_wait: Duration,
-    /// The maximum number of records in TIME-WAIT.
-    pub most_time_wait: usize,
-    /// The maximum number of connections that nobody owns any more. They are divided among those who have released
-    /// them: a connection that exceeds its owner's share of this or of `most_orphan_bytes` is reset when it is released.
-    pub most_orphans: usize,
-    /// The maximum number of bytes that the connections that nobody owns may hold. See
-    /// [`most_orphans`](Self::most_orphans).
-    pub most_orphan_bytes: usize,
-    /// The maximum number of bytes of memory that the queues of all connections may hold together. When little of it is
-    /// left, windows become small.
-    pub most_bytes: usize,
-    /// The maximum number of handshakes under way over all listeners. If there are more, SYNs are answered with
-    /// cookies.
-    pub most_half_open: usize,
-    /// The rate limit, per second, for each kind of answer to hosts that may not be the peer of a connection: resets,
-    /// and challenge acknowledgements (RFC 5961 section 7).
-    pub answers: u32,
-    /// The congestion control of connections whose options do not choose one; `None` for the default of the link.
-    pub congestion: Option<Algorithm>,
-    /// The source of the memory of the queues.
-    pub memory: Memory,
-}
-
-/// The default of [`Config::most_bytes`]: 4 GiB, or 1 GiB if addresses have 32 bits. Each connection has 8 KiB of it
-/// reserved.
-const MAX_BYTES: usize = if usize::BITS > 32 { 1 << (usize::BITS / 2) } else { 1 << 30 };
-
-impl Config {
-    /// The default configuration for a link.
-    #[must_use]
-    pub const fn new(link: Link) -> Self {
-        Self {
-            link,
-            loops_back: false,
-            ports: PortLimits::new(49152..=65535),
-            time_wait: Duration::from_secs(60),
-            most_time_wait: 100_000,
-            most_orphans: 4096,
-            most_orphan_bytes: 64 << 20,
-            most_bytes: MAX_BYTES,
-            most_half_open: 1024,
-            answers: 1000,
-            congestion: None,
-            memory: Memory::HEAP,
-        }
-    }
-}
-
-/// Counters of TCP on one interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Segments that were retransmitted.
-    pub retransmitted: u64,
-    /// Connections that their peers reset.
-    pub resets: u64,
-    /// Connections whose peers did not answer in time.
-    pub timeouts: u64,
-    /// SYNs and final acknowledgements of handshakes that were dropped because the backlog was full or memory was
-    /// short.
-    pub backlog_drops: u64,
-    /// Resets and challenge acknowledgements that the rate limit suppressed.
-    pub suppressed: u64,
-    /// Segments that were malformed or had a wrong checksum.
-    pub malformed: u64,
-    /// Segments for no connection and no listener that were dropped without an answer.
-    pub dropped: u64,
-    /// SYNs that were answered with cookies.
-    pub cookies: u64,
-}
-
-/// Why a connection could not be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ConnectError {
-    /// The pair of ends is in use, or another socket is bound to the local port, or no ephemeral port is free
-    /// (`EADDRINUSE`).
-    #[error("the address is in use")]
-    AddressInUse,
-    /// The owner has its share of the ephemeral ports towards the remote end, counting those of connections that have
-    /// ended, until they may be used again.
-    #[error("the owner has its share of the ephemeral ports towards the remote end")]
-    ShareExhausted,
-    /// There is no memory for one more connection (`ENOBUFS`).
-    #[error("the limit of memory is reached")]
-    LimitReached,
-    /// The two ends are of different address families, or one of them cannot be the address of a host, or the remote
-    /// port is 0.
-    #[error("an address is no host's")]
-    InvalidAddress,
-}
-
-/// Why an address could not be bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum BindError {
-    /// Another bound or listening socket has the address (`EADDRINUSE`).
-    #[error("the address is in use")]
-    AddressInUse,
-    /// The only free ephemeral ports are those to which no guest may bind a socket.
-    #[error("no port is free")]
-    NoPort,
-    /// The owner has as many sockets on ephemeral ports as it may have.
-    #[error("the owner has its share of the ephemeral ports")]
-    ShareExhausted,
-}
-
-impl From<PortError> for BindError {
-    fn from(error: PortError) -> Self {
-        match error {
-            PortError::NoPort => Self::NoPort,
-            PortError::ShareExhausted => Self::ShareExhausted,
-        }
-    }
-}
-
-impl From<PortError> for ConnectError {
-    fn from(error: PortError) -> Self {
-        match error {
-            PortError::NoPort => Self::AddressInUse,
-            PortError::ShareExhausted => Self::ShareExhausted,
-        }
-    }
-}
 
 /// A connection to be [opened](Tcp::connect).
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! The output of packets of every kind: next hop, hardware address, fragmentation, and space on the device.
 //!
-//! TCP sends by [`Way`], other modules by [`Interface::send`] and [`Interface::answer`].
+//! TCP sends by [`Way`](super::Way), other modules by [`Interface::send`] and [`Interface::answer`].
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use super::{Interface, Resolved, Waiting};
 use crate::buffer::{Payload, Slice};
 use crate::frame::{Frame, Transmitter};
 use crate::ip::fragmentation::Fragmentation;
-use crate::ip::output::{Blocked, Checksums, Header, Outlet, Packet};
+use crate::ip::output::{Checksums, Header};
 use crate::ip::routes::NextHop;
 use crate::link::groups::multicast_hardware;
 use crate::ports::Owner;
@@ -22,9 +22,6 @@ use crate::time::Instant;
 
 /// Bytes of an Ethernet header without a VLAN tag (IEEE 802.3 clause 3).
 pub(crate) const ETHERNET_HEADER: usize = 14;
-/// TCP data of up to this many bytes is copied into the frame after the headers, because that costs less than to keep
-/// its memory.
-const COPIED: usize = 512;
 /// The most frames that wait for the device: two packets of the largest size in fragments, and some answers.
 const MOST_BACKLOG: usize = 256;
 /// The most packets of one owner that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Senders
@@ -91,7 +88,7 @@ pub enum SendError {
 
 /// The link-layer destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lead {
+pub(super) enum Lead {
     /// The link has no hardware addresses.
     Link,
     /// The hardware address of a station.
@@ -110,7 +107,7 @@ impl Backlog {
     }
 
     /// Sends the waiting frames as long as there is space. Returns false if some still wait.
-    fn flush(&mut self, device: &mut dyn Transmitter) -> bool {
+    pub(super) fn flush(&mut self, device: &mut dyn Transmitter) -> bool {
         while let Some(frame) = self.0.front() {
             if !device.transmit(Frame::plain(frame.len()), &mut |into| into.copy_from_slice(frame)) {
                 return false;
@@ -421,7 +418,7 @@ impl Interface {
 
     /// Queues a packet for a neighbour. If too many packets wait, none is displaced: otherwise packets that answer
     /// strangers would displace packets of other senders.
-    fn wait(&mut self, hop: IpAddr, owner: Owner, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
+    pub(super) fn wait(&mut self, hop: IpAddr, owner: Owner, packet: Vec<u8>, now: Instant) -> Result<(), SendError> {
         if self.has_most_waiting(hop, owner) {
             return Err(SendError::Crowded);
         }
@@ -429,7 +426,7 @@ impl Interface {
     }
 
     /// The next hop, or `None` if the link needs none.
-    fn way_to(&mut self, destination: IpAddr, now: Instant) -> Result<Option<NextHop>, SendError> {
+    pub(super) fn way_to(&mut self, destination: IpAddr, now: Instant) -> Result<Option<NextHop>, SendError> {
         if self.link.loops_back {
             return Ok(None);
         }
@@ -441,7 +438,7 @@ impl Interface {
     }
 
     /// The station that a packet is sent to. If its hardware address is unknown, it is solicited.
-    fn lead(&mut self, destination: IpAddr, next_hop: Option<NextHop>, owner: Owner, now: Instant) -> Lead {
+    pub(super) fn lead(&mut self, destination: IpAddr, next_hop: Option<NextHop>, owner: Owner, now: Instant) -> Lead {
         let (Some(_), Some(next_hop)) = (self.link.hardware, next_hop) else { return Lead::Link };
         if destination.is_multicast() {
             return Lead::Station(multicast_hardware(destination));
@@ -458,7 +455,7 @@ impl Interface {
         }
     }
 
-    const fn link_header(&self) -> usize {
+    pub(super) const fn link_header(&self) -> usize {
         if self.link.hardware.is_some() { ETHERNET_HEADER } else { 0 }
     }
 }
@@ -488,7 +485,7 @@ impl Outgoing<'_> {
 }
 
 impl EtherType {
-    const fn of(address: IpAddr) -> Self {
+    pub(super) const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::Ipv4,
             IpAddr::V6(_) => Self::Ipv6,
@@ -513,89 +510,11 @@ impl EtherType {
 }
 
 /// Writes an Ethernet header, if the buffer has room for one.
-fn write_link_header(into: &mut [u8], own: Option<EthernetAddress>, lead: Lead, family: EtherType) {
+pub(super) fn write_link_header(into: &mut [u8], own: Option<EthernetAddress>, lead: Lead, family: EtherType) {
     let (Some(into), Some(own), Lead::Station(to)) = (into.first_chunk_mut::<ETHERNET_HEADER>(), own, lead) else {
         return;
     };
     into[..6].copy_from_slice(&to.0);
     into[6..12].copy_from_slice(&own.0);
     into[12..].copy_from_slice(&family.bytes());
-}
-
-/// The output of TCP segments: an interface and its device.
-pub struct Way<'a> {
-    /// The interface.
-    pub interface: &'a mut Interface,
-    /// Its device.
-    pub device: &'a mut dyn Transmitter,
-    /// Whose segments they are.
-    pub owner: Owner,
-    /// The time.
-    pub now: Instant,
-    /// Whether segments without data are queued for an unresolved neighbour: answers, which nobody would send again.
-    pub keeps: bool,
-    /// Whether a neighbour is resolved even if this displaces another one of the same owner.
-    pub displaces: bool,
-    /// The neighbour that the last segment could not be sent to.
-    pub wanted: Option<IpAddr>,
-}
-
-impl Outlet for Way<'_> {
-    fn send(&mut self, packet: &Packet<'_>) -> Result<(), Blocked> {
-        let Self { interface, device, owner, now, keeps, displaces, wanted } = self;
-        // A loopback link carries every local address of the process's interfaces.
-        if !interface.link.loops_back && !interface.is_local(packet.source) {
-            return Err(Blocked::Unreachable);
-        }
-        let next_hop = interface.way_to(packet.destination, *now).map_err(|_| Blocked::Unreachable)?;
-        if !*displaces
-            && let Some(NextHop { hop, .. }) = next_hop
-            && !interface.may_ask(hop, *owner)
-        {
-            *wanted = Some(hop);
-            return Err(Blocked::Unresolved);
-        }
-        let lead = interface.lead(packet.destination, next_hop, *owner, *now);
-        if let Lead::Unresolved(hop) = lead {
-            if *keeps && packet.payload.is_empty() {
-                let mut bytes = alloc::vec![0; packet.length()];
-                packet.emit(&mut bytes, true);
-                return interface.wait(hop, *owner, bytes, *now).map_err(|_| Blocked::Unresolved);
-            }
-            *wanted = Some(hop);
-            return Err(Blocked::Unresolved);
-        }
-        // The remaining fragments of an earlier packet go first.
-        if !interface.backlog.flush(*device) {
-            return Err(Blocked::Full);
-        }
-        let start = interface.link_header();
-        let (head, length) = (packet.head_length(), packet.length());
-        let is_apart = length - head > COPIED;
-        let checksums = interface.link.offloaded_checksums();
-        let frame = Frame {
-            length: start + if is_apart { head } else { length },
-            apart: if is_apart { packet.payload } else { &[] },
-            segment: if is_apart { packet.segment } else { 0 },
-            is_unchecked: checksums == Checksums::Partial,
-        };
-        let (own, family) = (interface.link.hardware, EtherType::of(packet.source));
-        let sent = device.transmit(frame, &mut |into| {
-            let (link, ip) = into.split_at_mut(start);
-            write_link_header(link, own, lead, family);
-            packet.emit_head(ip, checksums);
-            if !is_apart {
-                packet.copy_payload(&mut ip[head..]);
-            }
-        });
-        if sent { Ok(()) } else { Err(Blocked::Full) }
-    }
-
-    fn longest(&self) -> usize {
-        self.interface.link.segmentation
-    }
-
-    fn mtu(&self, destination: IpAddr) -> usize {
-        self.interface.mtu_to(destination, self.now)
-    }
 }

@@ -11,6 +11,7 @@ use super::options::{DEFAULT_BUFFER, MOST_BUFFER};
 use super::*;
 use crate::buffer::RESERVED;
 use crate::ip::output::{Blocked, Outlet, Packet};
+use crate::ports::PortLimits;
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2))];
 const PORT: u16 = 80;
