@@ -48,7 +48,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
 
 pub use self::outside::{Destinations, InvalidDestinations, Outside};
-pub(crate) use self::queues::{Queue, Queues, TooManyQueues};
 pub(crate) use self::relay::{relay, reset};
 
 use self::front::Front;

@@ -3,7 +3,10 @@
 //! A [`TcpPublication`] or [`UdpPublication`] listens with the host's own socket and carries what comes to an address
 //! on a [`Network`]. The app sees that network's address as its peer; with [`ProxyProtocol`] it is told the real one.
 
+mod datagrams;
+mod peers;
 mod proxy_protocol;
+mod udp;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -13,17 +16,13 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 pub use self::proxy_protocol::ProxyProtocol;
-use crate::address::Family;
+pub use self::udp::UdpPublication;
 use crate::error::ConnectError;
-use crate::gateway::{Queue, Queues, TooManyQueues, relay, reset};
-use crate::socket::{Network, TcpStream, UdpSocket};
+use crate::gateway::{relay, reset};
+use crate::socket::{Network, TcpStream};
 
-/// The most connections, and the most peers of datagrams, of one publication at one time.
+/// The most connections of one publication at one time.
 const MOST: usize = 4096;
-/// How long the flow of a peer lasts without a datagram.
-const IDLE: Duration = Duration::from_secs(300);
-/// The most datagrams of one peer that wait.
-const QUEUE: usize = 128;
 /// How long accepting rests when the host has no more sockets.
 const REST: Duration = Duration::from_millis(100);
 
@@ -46,6 +45,7 @@ impl TcpPublication {
         let Self { listener, network, targets, proxy_protocol } = self;
         let targets = Arc::<[SocketAddr]>::from(targets);
         let mut connections = JoinSet::new();
+        let mut was_full = false;
         loop {
             let accepted = listener.accept().await;
             while connections.try_join_next().is_some() {}
@@ -57,8 +57,12 @@ impl TcpPublication {
                     continue;
                 }
             };
-            if connections.len() >= MOST {
-                tracing::warn!("{MOST} connections are open to a published port: a further one is reset");
+            let is_full = connections.len() >= MOST;
+            if is_full && !was_full {
+                tracing::warn!("{MOST} connections are open to a published port: further ones are reset");
+            }
+            was_full = is_full;
+            if is_full {
                 reset(&stream);
                 continue;
             }
@@ -107,94 +111,6 @@ async fn carry(
             tracing::debug!(%peer, %error, "a connection to a published port ends at once");
             app.abort();
             reset(&outside);
-        }
-    }
-}
-
-/// Datagrams to a port of the host lead to an app. Each peer has a socket of its own on the app's network.
-#[derive(Debug)]
-pub struct UdpPublication {
-    /// The host's socket.
-    pub socket: tokio::net::UdpSocket,
-    /// The network that the app is reached on.
-    pub network: Network,
-    /// Where the app receives.
-    pub target: SocketAddr,
-}
-
-impl UdpPublication {
-    /// Carries datagrams until the future is dropped.
-    pub async fn run(self) {
-        let Self { socket, network, target } = self;
-        let (socket, peers) = (Arc::new(socket), Queues::new(MOST, QUEUE));
-        let mut tasks = JoinSet::new();
-        let mut buffer = vec![0; usize::from(u16::MAX)];
-        loop {
-            let received = socket.recv_from(&mut buffer).await;
-            while tasks.try_join_next().is_some() {}
-            let (length, peer) = match received {
-                Ok(received) => received,
-                Err(error) => {
-                    // The error of an answer that was sent before: its peer has gone.
-                    tracing::debug!(%error, "a published port has an error");
-                    continue;
-                }
-            };
-            match peers.send(peer, buffer[..length].to_vec()) {
-                Ok(None) => {}
-                Ok(Some(datagrams)) => {
-                    let flow = Flow { peer, target, outside: socket.clone(), network: network.clone() };
-                    tasks.spawn(flow.serve(datagrams));
-                }
-                Err(TooManyQueues) => {
-                    tracing::warn!("{MOST} peers send datagrams to a published port: a further one is not served");
-                }
-            }
-        }
-    }
-}
-
-/// What is needed to carry the datagrams of a peer.
-struct Flow {
-    peer: SocketAddr,
-    target: SocketAddr,
-    outside: Arc<tokio::net::UdpSocket>,
-    network: Network,
-}
-
-impl Flow {
-    /// Carries datagrams in both directions until the peer has been silent for a while.
-    async fn serve(self, mut datagrams: Queue<SocketAddr, Vec<u8>>) {
-        let Self { peer, target, outside, network } = self;
-        let any = SocketAddr::new(Family::of(target.ip()).unspecified(), 0);
-        let app = match UdpSocket::bind(&network, any) {
-            Ok(app) => app,
-            Err(error) => return tracing::warn!(%error, "a published port has no socket for a peer"),
-        };
-        if let Err(error) = app.connect(target) {
-            return tracing::warn!(%target, %error, "a published port does not reach its app");
-        }
-        let mut buffer = vec![0; usize::from(u16::MAX)];
-        let mut last = tokio::time::Instant::now();
-        loop {
-            tokio::select! {
-                datagram = datagrams.next() => {
-                    if let Err(error) = app.send(&datagram).await {
-                        tracing::debug!(%target, %error, "a datagram to a published port is lost");
-                    }
-                    last = tokio::time::Instant::now();
-                }
-                received = app.recv(&mut buffer) => match received {
-                    Ok(length) => {
-                        if let Err(error) = outside.send_to(&buffer[..length], peer).await {
-                            tracing::debug!(%peer, %error, "an answer from a published port is lost");
-                        }
-                    }
-                    // The app does not receive there now; it may later.
-                    Err(error) => tracing::debug!(%target, %error, "a published port has no app"),
-                },
-                () = tokio::time::sleep_until(last + IDLE) => return,
-            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::RangeInclusive;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::task::JoinSet;
 
 use super::app::AppPlan;
@@ -47,11 +47,14 @@ impl PublishPlan {
         let (ends, app) = first.split_once('@').map_or((first, None), |(ends, app)| (ends, Some(app)));
         let mut proxy_protocol = None;
         for option in parts {
-            proxy_protocol = Some(match option {
+            let version = match option {
                 "proxy-protocol" | "proxy-protocol=v1" => ProxyProtocol::V1,
                 "proxy-protocol=v2" => ProxyProtocol::V2,
                 _ => return Err(problem(&format!("unknown option {option}; there is proxy-protocol[=v1|v2]"))),
-            });
+            };
+            if proxy_protocol.replace(version).is_some() {
+                return Err(problem("proxy-protocol is given twice"));
+            }
         }
         let (ends, is_udp) = match ends.split_once('/').unwrap_or((ends, "tcp")) {
             (ends, "tcp") => (ends, false),
@@ -65,7 +68,14 @@ impl PublishPlan {
             (None, [_]) => 0,
             (None, _) => return Err(problem("say which app, as in @server: there are several")),
             (Some(name), _) => {
-                apps.iter().position(|app| app.is_named(name)).ok_or_else(|| problem(&AppPlan::unknown(name, apps)))?
+                let mut named = apps.iter().enumerate().filter(|(_, app)| app.is_named(name));
+                let (index, _) = named.next().ok_or_else(|| problem(&AppPlan::unknown(name, apps)))?;
+                if named.next().is_some() {
+                    return Err(problem(&format!(
+                        "@{name}: there are several apps of that name, and a port leads to one"
+                    )));
+                }
+                index
             }
         };
         let fields = fields(ends).ok_or_else(|| problem(FORM))?;
@@ -114,8 +124,7 @@ impl PublishPlan {
                 let socket = std::net::UdpSocket::bind(at).with_context(cannot)?;
                 socket.set_nonblocking(true).with_context(cannot)?;
                 let socket = tokio::net::UdpSocket::from_std(socket).with_context(cannot)?;
-                let target = *targets.first().context("the app has no address")?;
-                tasks.spawn(UdpPublication { socket, network, target }.run());
+                tasks.spawn(UdpPublication { socket, network, targets }.run());
             } else {
                 let listener = std::net::TcpListener::bind(at).with_context(cannot)?;
                 listener.set_nonblocking(true).with_context(cannot)?;
@@ -138,16 +147,23 @@ impl PublishPlan {
             let addresses = mounted.manager.interface(name)?.addresses();
             Ok(addresses.iter().map(|address| address.address()).collect())
         };
+        // An interface that is configured by its link may get the address later.
+        let may_change =
+            plan.interfaces.iter().any(|known| has(&known.name) && (known.dhcp || known.autoconfiguration));
         let chosen = |found: Vec<IpAddr>| match self.address {
-            Some(address) => vec![address],
-            None => found.into_iter().filter(|address| !is_link_local(*address)).collect(),
+            Some(address) if may_change || address.is_loopback() || found.contains(&address) => Ok(vec![address]),
+            Some(address) => {
+                let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                bail!("--publish {}: the app has no address {address}; it has {found}", self.text)
+            }
+            None => Ok(found.into_iter().filter(|address| !is_link_local(*address)).collect()),
         };
         let on_gateway =
             plan.interfaces.iter().find(|known| matches!(known.kind, Kind::Gateway { .. }) && has(&known.name));
         if let Some(interface) = on_gateway
             && let Some(gateway) = mounted.gateway(&interface.name)
         {
-            return Ok((gateway.network(), chosen(addresses(&interface.name)?)));
+            return Ok((gateway.network(), chosen(addresses(&interface.name)?)?));
         }
         let names: Vec<&str> =
             plan.interfaces.iter().map(|known| known.name.as_str()).filter(|name| has(name)).collect();
@@ -157,7 +173,7 @@ impl PublishPlan {
         }
         // Loopback addresses come last: a server at all addresses is reached at the others.
         found.sort_by_key(IpAddr::is_loopback);
-        Ok((mounted.manager.network_of(names)?, chosen(found)))
+        Ok((mounted.manager.network_of(names)?, chosen(found)?))
     }
 }
 
@@ -242,10 +258,13 @@ mod tests {
             ("[::1:8080:80@server", "it takes"),
             ("53:53/udp@server,proxy-protocol", "is for TCP"),
             ("8080:80@server,fast", "unknown option fast"),
+            ("8080:80@server,proxy-protocol,proxy-protocol=v2", "given twice"),
             ("@server", "it takes"),
         ] {
             let problem = parse(text).expect_err(text);
             assert!(problem.starts_with("--publish ") && problem.contains(word), "{text}: {problem}");
         }
+        let problem = PublishPlan::parse("8080:80@a", &apps(&["x/a.wasm", "y/a.wasm"])).expect_err("two of that name");
+        assert!(problem.contains("several apps of that name"), "{problem}");
     }
 }

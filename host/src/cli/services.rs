@@ -161,6 +161,12 @@ impl HubServices {
                 "dns needs an address to be asked at; give dhcp=, ra= or addr=, such as addr=10.0.0.53/24".into()
             );
         }
+        let is_own = |server: &&SocketAddr| {
+            server.port() == dns::PORT && self.addresses.iter().any(|own| own.address() == server.ip())
+        };
+        if let Some(own) = self.forward.iter().find(is_own) {
+            return Err(format!("forward={}: it is the address of the services themselves", own.ip()));
+        }
         // What is wrong with the pool, the lease or the prefixes is to be said before anything is started.
         if let Some(dhcp) = self.dhcp(&[], None)? {
             dhcp::Server::new(&dhcp).map_err(|problem| format!("dhcp=: {problem}"))?;
@@ -403,7 +409,10 @@ mod tests {
             ("net,dhcp=10.0.0.0/24,dhcp=10.0.1.0/24", "given twice"),
             ("net,dhcp=10.0.0.0/24,addr=10.0.0.1/24", "10.0.0.1 is given twice"),
             ("net,dhcp=10.0.0.0/24,pool=10.0.0.9", "not FIRST-LAST"),
-            ("net,dhcp=10.0.0.0/24,pool=10.0.1.9-10.0.1.10", "the pool is empty or not within the network"),
+            ("net,dhcp=10.0.0.0/24,pool=10.0.1.9-10.0.1.10", "the pool is empty, not within the network"),
+            ("net,dhcp=10.0.0.0/24,pool=10.0.0.1-10.0.0.1", "has only addresses that are taken"),
+            ("net,dhcp=10.0.0.0/24,addr=10.0.0.2/24,pool=10.0.0.1-10.0.0.2", "has only addresses that are taken"),
+            ("net,dhcp=10.0.0.0/24,dns,forward=10.0.0.1", "forward=10.0.0.1: it is the address of the services"),
             ("net,dhcp=10.0.0.0/24,lease=10ms", "shorter than a second"),
             ("net,pool=10.0.0.9-10.0.0.10", "give that too"),
             ("net,ra=fd00::/48", "not an IPv6 prefix of 64 bits"),

@@ -2,7 +2,7 @@
 //!
 //! Both files are read for each question, because they change when the host moves to another network.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,8 +44,7 @@ impl HostResolvers {
         let mut servers: Vec<SocketAddr> = text
             .lines()
             .filter_map(|line| line.split_whitespace().next().filter(|word| *word == "nameserver").map(|_| line))
-            .filter_map(|line| line.split_whitespace().nth(1)?.parse().ok())
-            .map(|address: IpAddr| SocketAddr::new(address, self.port))
+            .filter_map(|line| server(line.split_whitespace().nth(1)?, self.port))
             .take(MOST_SERVERS)
             .collect();
         if servers.is_empty() {
@@ -115,6 +114,15 @@ impl Upstream for HostResolvers {
             }
         })
     }
+}
+
+/// The address of a server. A link-local one has the name or the index of its interface after it (RFC 4007 section 11).
+fn server(text: &str, port: u16) -> Option<SocketAddr> {
+    let Some((address, zone)) = text.split_once('%') else {
+        return text.parse().map(|address: IpAddr| SocketAddr::new(address, port)).ok();
+    };
+    let scope = zone.parse().ok().or_else(|| nix::net::if_::if_nametoindex(zone).ok())?;
+    Some(SocketAddrV6::new(address.parse().ok()?, port, 0, scope).into())
 }
 
 /// Sends a datagram from a random port, and waits for the answer.
@@ -197,6 +205,10 @@ mod tests {
         let resolvers = host(&file.0, NOWHERE.as_ref(), PORT);
         let expected = ["192.0.2.53:53", "[2001:db8::53]:53", "192.0.2.55:53"].map(|it| it.parse().expect("an end"));
         assert_eq!(resolvers.servers(), expected);
+        let file = Temporary::new("resolv-4", "nameserver fe80::53%lo\nnameserver fe80::54%7\nnameserver fe80::55%-\n");
+        let lo = nix::net::if_::if_nametoindex("lo").expect("a loopback");
+        let expected = [format!("[fe80::53%{lo}]:53"), "[fe80::54%7]:53".into()].map(|it| it.parse().expect("an end"));
+        assert_eq!(host(&file.0, NOWHERE.as_ref(), PORT).servers(), expected);
         let none = host(NOWHERE.as_ref(), NOWHERE.as_ref(), PORT);
         assert_eq!(none.servers(), ["127.0.0.1:53".parse().expect("an end")]);
     }
@@ -241,6 +253,32 @@ mod tests {
         let error = resolvers.ask(&query, Transport::Tcp).await.expect_err("it has gone");
         assert!(matches!(error, UpstreamError::Failed(_)), "{error}");
     }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_want_to_answer_is_passed_over_unless_no_other_answers() {
+        const SERVFAIL: u8 = 2;
+        const REFUSED: u8 = 5;
+        let first = UdpSocket::bind("127.0.0.1:0").await.expect("a server");
+        let port = first.local_addr().expect("an end").port();
+        let second = UdpSocket::bind(("127.0.0.2", port)).await.expect("another server");
+        let file = Temporary::new("resolv-5", "nameserver 127.0.0.1\nnameserver 127.0.0.2\n");
+        let resolvers = host(&file.0, NOWHERE.as_ref(), port);
+        let query = question("example.org.", RecordType::A);
+        for (codes, expected) in [([REFUSED, 0], 0), ([SERVFAIL, 3], 3), ([SERVFAIL, REFUSED], SERVFAIL)] {
+            let serve = async {
+                for (server, code) in [&first, &second].into_iter().zip(codes) {
+                    let mut buffer = vec![0; LONGEST];
+                    let (length, client) = server.recv_from(&mut buffer).await.expect("a query");
+                    buffer[2] |= 0x80;
+                    buffer[3] = code;
+                    server.send_to(&buffer[..length], client).await.expect("room");
+                }
+            };
+            let (asked, ()) = tokio::join!(resolvers.ask(&query, Transport::Udp), serve);
+            assert_eq!(asked.expect("an answer")[3], expected, "{codes:?}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_no_answer_is_passed_over_but_not_for_ever() {
         let server = UdpSocket::bind("127.0.0.1:0").await.expect("a server");

@@ -6,7 +6,7 @@ use super::*;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::manager::Manager;
 use crate::platform::tokio::platform;
-use crate::socket::{ListenOptions, TcpListener};
+use crate::socket::{ListenOptions, TcpListener, UdpSocket};
 
 fn end(text: &str) -> SocketAddr {
     text.parse().expect("an end")
@@ -77,7 +77,9 @@ async fn datagrams_of_several_peers_reach_the_app_and_its_answers_each_of_them()
     let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
-    tokio::spawn(UdpPublication { socket, network: manager.network(), target: end("127.0.0.1:53") }.run());
+    // The app does not receive at the first address.
+    let targets = vec![end("[::1]:53"), end("127.0.0.1:53")];
+    tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
     let echo = tokio::spawn(async move {
         let mut buffer = [0; 64];
         for _ in 0..4 {
@@ -108,7 +110,8 @@ async fn datagrams_to_an_app_on_a_gateway_are_answered() {
     let app = UdpSocket::bind(&apps.network(), end("0.0.0.0:53")).expect("a socket");
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
-    tokio::spawn(UdpPublication { socket, network: gateway.network(), target: end("10.0.2.15:53") }.run());
+    let targets = vec![end("10.0.2.15:53")];
+    tokio::spawn(UdpPublication { socket, network: gateway.network(), targets }.run());
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     peer.send_to(b"question", at).await.expect("sent");
     let mut buffer = [0; 64];
@@ -117,4 +120,64 @@ async fn datagrams_to_an_app_on_a_gateway_are_answered() {
     app.send_to(b"answer", from).await.expect("sent");
     let count = peer.recv(&mut buffer).await.expect("the answer");
     assert_eq!(&buffer[..count], b"answer");
+}
+
+#[tokio::test]
+async fn an_answer_comes_from_the_address_that_was_asked() {
+    let manager = Manager::new(platform());
+    let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
+    let echo = tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        loop {
+            let (count, from) = app.recv_from(&mut buffer).await.expect("a datagram");
+            app.send_to(&buffer[..count], from).await.expect("sent");
+        }
+    });
+    for (all, own, asked) in [
+        ("0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"),
+        ("[::]:0", "127.0.0.1:0", "127.0.0.3"),
+        ("[::]:0", "[::1]:0", "::1"),
+    ] {
+        let socket = tokio::net::UdpSocket::bind(all).await.expect("a port");
+        let port = socket.local_addr().expect("an address").port();
+        let targets = vec![end("127.0.0.1:53")];
+        let publication = tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
+        let peer = tokio::net::UdpSocket::bind(own).await.expect("a socket");
+        // A connected socket takes answers from there alone.
+        peer.connect((asked, port)).await.expect("an address");
+        for text in [&b"first"[..], b"second"] {
+            peer.send(text).await.expect("sent");
+            let mut buffer = [0; 64];
+            let count = peer.recv(&mut buffer).await.expect("the answer");
+            assert_eq!(&buffer[..count], text, "{all} asked at {asked}");
+        }
+        publication.abort();
+    }
+    echo.abort();
+}
+
+/// Each query of a resolver comes from a port of its own, so peers are many and forgotten soon.
+#[tokio::test]
+async fn more_peers_than_can_be_known_are_answered_nevertheless() {
+    let manager = Manager::new(platform());
+    let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let at = socket.local_addr().expect("an address");
+    let targets = vec![end("127.0.0.1:53")];
+    tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
+    let echo = tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        loop {
+            let (count, from) = app.recv_from(&mut buffer).await.expect("a datagram");
+            app.send_to(&buffer[..count], from).await.expect("sent");
+        }
+    });
+    for number in 0..5000_u32 {
+        let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        peer.send_to(&number.to_be_bytes(), at).await.expect("sent");
+        let mut buffer = [0; 64];
+        let count = peer.recv(&mut buffer).await.expect("the answer");
+        assert_eq!(buffer[..count], number.to_be_bytes());
+    }
+    echo.abort();
 }

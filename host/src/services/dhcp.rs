@@ -76,8 +76,9 @@ pub enum InvalidConfig {
     /// The server's address is not an IPv4 address that a host of its network can have.
     #[error("the server's address is no host's in an IPv4 network")]
     Address,
-    /// The pool is empty or not within the network.
-    #[error("the pool is empty or not within the network")]
+    /// The pool is empty or not within the network, or all of its addresses are taken already: by the server itself, for
+    /// instance.
+    #[error("the pool is empty, not within the network, or has only addresses that are taken")]
     Pool,
     /// The lease time is shorter than a second.
     #[error("the lease time is shorter than a second")]
@@ -207,6 +208,10 @@ impl Server {
         let options = options(config, *hosts.end())?;
         let taken = [&config.reserved, &config.routers, &config.dns_servers].into_iter().flatten().copied();
         let reserved: BTreeSet<Ipv4Addr> = taken.chain([address]).collect();
+        let size = u64::from(pool.end().to_bits() - pool.start().to_bits()) + 1;
+        if reserved.range(pool.clone()).count() as u64 == size {
+            return Err(InvalidConfig::Pool);
+        }
         Ok(Self {
             address,
             network: config.address,

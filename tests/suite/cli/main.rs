@@ -364,6 +364,7 @@ tests! {
             (&["-i", gone, app], &["--interface eth0=tap: device=no/such: "]),
             (&["--pcap", "lo=missing/file", app], &["--pcap lo=missing/file: cannot write the file"]),
             (&["--dir", "missing", app], &["--dir missing: cannot open the folder"]),
+            (&["-i", A, "--publish", "8080:10.9.9.9:80", app], &["10.9.9.9:80: the app has no address 10.9.9.9; it has 10.0.0.1"]),
         ] {
             let ended = bench.run(arguments).await;
             ended.expect(1, words);

@@ -84,14 +84,14 @@ impl Responder {
         response.metadata.authoritative = true;
         match self.zone.know(&name, question.query_type()) {
             Knowledge::Records(records) if records.is_empty() => {
-                response.add_authority(self.zone.soa());
+                response.add_authority(self.zone.authority(&name));
             }
             Knowledge::Records(records) => {
                 response.add_answers(records);
             }
             Knowledge::NoName => {
                 response.metadata.response_code = ResponseCode::NXDomain;
-                response.add_authority(self.zone.soa());
+                response.add_authority(self.zone.authority(&name));
             }
             Knowledge::Unknown => {
                 response.metadata.authoritative = false;

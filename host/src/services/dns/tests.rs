@@ -195,37 +195,37 @@ fn names_of_the_zone_have_their_addresses_and_addresses_their_names() {
 }
 
 #[test]
-fn what_does_not_exist_is_denied_with_the_authority_of_the_zone() {
+fn what_does_not_exist_is_denied_with_the_authority_of_its_zone() {
     use ResponseCode::{NXDomain, NoError};
 
-    for (name, kind, code) in [
-        ("server.internal.", RecordType::MX, NoError),
-        ("idle.internal.", RecordType::A, NoError),
-        ("internal.", RecordType::A, NoError),
-        ("localhost.", RecordType::MX, NoError),
-        ("7.0.0.10.in-addr.arpa.", RecordType::A, NoError),
-        ("other.internal.", RecordType::A, NXDomain),
-        ("x.server.internal.", RecordType::A, NXDomain),
-        ("99.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("x.7.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("x.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("007.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("256.0.0.127.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("1.2.0.0.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("254.169.254.169.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("1.2.0.192.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("255.255.255.255.in-addr.arpa.", RecordType::PTR, NXDomain),
-        ("x.1.b.e.f.ip6.arpa.", RecordType::PTR, NXDomain),
-        ("x.invalid.", RecordType::A, NXDomain),
-        ("x.local.", RecordType::A, NXDomain),
-        ("x.onion.", RecordType::A, NXDomain),
-        ("test.", RecordType::A, NXDomain),
+    for (name, kind, code, zone) in [
+        ("server.internal.", RecordType::MX, NoError, "internal."),
+        ("idle.internal.", RecordType::A, NoError, "internal."),
+        ("internal.", RecordType::A, NoError, "internal."),
+        ("localhost.", RecordType::MX, NoError, "localhost."),
+        ("7.0.0.10.in-addr.arpa.", RecordType::A, NoError, "0.0.10.in-addr.arpa."),
+        ("other.internal.", RecordType::A, NXDomain, "internal."),
+        ("x.server.internal.", RecordType::A, NXDomain, "internal."),
+        ("99.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain, "0.0.10.in-addr.arpa."),
+        ("x.7.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain, "0.0.10.in-addr.arpa."),
+        ("x.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain, "0.0.10.in-addr.arpa."),
+        ("007.0.0.10.in-addr.arpa.", RecordType::PTR, NXDomain, "0.0.10.in-addr.arpa."),
+        ("256.0.0.127.in-addr.arpa.", RecordType::PTR, NXDomain, "127.in-addr.arpa."),
+        ("1.2.0.0.in-addr.arpa.", RecordType::PTR, NXDomain, "0.in-addr.arpa."),
+        ("254.169.254.169.in-addr.arpa.", RecordType::PTR, NXDomain, "254.169.in-addr.arpa."),
+        ("1.2.0.192.in-addr.arpa.", RecordType::PTR, NXDomain, "2.0.192.in-addr.arpa."),
+        ("255.255.255.255.in-addr.arpa.", RecordType::PTR, NXDomain, "255.255.255.255.in-addr.arpa."),
+        ("x.1.b.e.f.ip6.arpa.", RecordType::PTR, NXDomain, "b.e.f.ip6.arpa."),
+        ("x.invalid.", RecordType::A, NXDomain, "invalid."),
+        ("x.local.", RecordType::A, NXDomain, "local."),
+        ("x.onion.", RecordType::A, NXDomain, "onion."),
+        ("test.", RecordType::A, NXDomain, "test."),
     ] {
         let answer = answer(name, kind);
         assert_eq!(answer.metadata.response_code, code, "{name} {kind}");
         assert!(answer.metadata.authoritative && answer.answers.is_empty());
         let [soa] = answer.authorities.as_slice() else { panic!("{answer:?}") };
-        assert_eq!((soa.name.to_ascii(), soa.record_type(), soa.ttl), ("internal.".into(), RecordType::SOA, 5));
+        assert_eq!((soa.name.to_ascii(), soa.record_type(), soa.ttl), (zone.into(), RecordType::SOA, 5));
     }
     // Names that are no address's, but lead to some.
     for name in ["0.0.10.in-addr.arpa.", "127.in-addr.arpa.", "8.E.f.ip6.arpa.", "0.10.127.in-addr.arpa."] {

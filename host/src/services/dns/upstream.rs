@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The number of datagrams that may come for a query and are not its answer (RFC 5452 section 9.3).
 const MOST_MISFITS: usize = 16;
 
-/// Asks servers one after another, until one answers in time.
+/// Asks servers one after another, until one answers in time. A server that cannot or does not want to answer, as its
+/// answer says, is passed over as resolv.conf(5) does: if there is no better answer, it is that of the first.
 pub(crate) async fn ask_each<F>(
     clock: &dyn Clock,
     servers: impl IntoIterator<Item = SocketAddr>,
@@ -25,15 +26,21 @@ pub(crate) async fn ask_each<F>(
 where
     F: Future<Output = Result<Vec<u8>, UpstreamError>>,
 {
-    let mut outcome = Err(UpstreamError::Unreachable);
+    let (mut outcome, mut refusal) = (UpstreamError::Unreachable, None);
     for server in servers {
         match clock.within(PATIENCE, ask(server)).await {
-            Some(Ok(answer)) => return Ok(answer),
-            Some(Err(error)) => outcome = Err(error),
+            Some(Ok(answer)) if !is_refusal(&answer) => return Ok(answer),
+            Some(Ok(answer)) => refusal = refusal.or(Some(answer)),
+            Some(Err(error)) => outcome = error,
             None => {}
         }
     }
-    outcome
+    refusal.ok_or(outcome)
+}
+
+/// Whether an answer says that its server has none: SERVFAIL, NOTIMP or REFUSED (RFC 1035 section 4.1.1).
+fn is_refusal(answer: &[u8]) -> bool {
+    answer.get(3).is_some_and(|flags| matches!(flags & 0x0f, 2 | 4 | 5))
 }
 
 /// The answer to a query, among the few datagrams from its server that are considered.

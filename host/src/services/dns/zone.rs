@@ -80,7 +80,7 @@ impl Zone {
         let depth = name.iter().count() - self.apex.iter().count();
         if depth == 0 {
             let is_asked = kind == RecordType::SOA || kind.is_any();
-            return Knowledge::Records(if is_asked { vec![self.soa()] } else { Vec::new() });
+            return Knowledge::Records(if is_asked { vec![self.soa(self.apex.clone())] } else { Vec::new() });
         }
         let labels: Vec<&[u8]> = name.iter().take(depth).collect();
         // A dot within a label would make two of it.
@@ -120,12 +120,29 @@ impl Zone {
         }
     }
 
-    /// The record that goes with a negative answer, and says for how long it holds.
-    pub(super) fn soa(&self) -> Record {
+    /// The record that goes with a negative answer about a known name, and says for how long it holds. It is that of the
+    /// zone which the name is in (RFC 2308 section 3): names outside of the zone itself are in zones that are empty.
+    pub(super) fn authority(&self, name: &Name) -> Record {
+        if self.apex.zone_of(name) {
+            return self.soa(self.apex.clone());
+        }
+        let labels = match Reversed::of(name) {
+            Some(Reversed { network, .. }) => {
+                let step = if network.address().is_ipv4() { 8 } else { 4 };
+                let ours = self.networks.iter().find(|ours| ours.contains(network.address()));
+                ours.map_or_else(|| name.iter().count(), |ours| 2 + usize::from(ours.prefix().div_ceil(step)))
+            }
+            None => 1,
+        };
+        self.soa(name.trim_to(labels))
+    }
+
+    /// The record at the beginning of a zone.
+    fn soa(&self, apex: Name) -> Record {
         // Nobody copies the zone, and nobody reads mail about it.
-        let nobody = Name::from_ascii("nobody.invalid.").unwrap_or_else(|_| self.apex.clone());
+        let nobody = Name::from_ascii("nobody.invalid.").unwrap_or_else(|_| apex.clone());
         let soa = SOA::new(self.apex.clone(), nobody, 1, 3600, 600, 86_400, NEGATIVE_TTL);
-        Record::from_rdata(self.apex.clone(), NEGATIVE_TTL, RData::SOA(soa))
+        Record::from_rdata(apex, NEGATIVE_TTL, RData::SOA(soa))
     }
 }
 

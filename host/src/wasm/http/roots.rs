@@ -27,7 +27,7 @@ pub enum InvalidRoots {
     #[error("cannot read it: {0}")]
     Unreadable(std::io::Error),
     /// The text is not PEM (RFC 7468).
-    #[error("not certificates in PEM: {0}")]
+    #[error("not certificates in PEM: {}", words(.0))]
     Malformed(pem::Error),
     /// The text is PEM, but has no `CERTIFICATE`.
     #[error("it has no certificate; in PEM, one begins with -----BEGIN CERTIFICATE-----")]
@@ -105,6 +105,19 @@ impl fmt::Debug for TlsRoots {
     }
 }
 
+/// What is wrong with a PEM text. The error itself writes lines of the text as lists of numbers.
+fn words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("there is no -----END {}-----", String::from_utf8_lossy(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("this line begins nothing: {:?}", String::from_utf8_lossy(line))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Reads the roots of the operating system, once. Files that cannot be read, and certificates that are no valid roots,
 /// are logged and left out, as every program does: the store is not this program's to repair.
 fn of_the_host() -> &'static Result<Arc<ClientConfig>, String> {
@@ -145,6 +158,8 @@ mod tests {
             ("hello", "has no certificate"),
             ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "has no certificate"),
             ("-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n", "not certificates in PEM"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n", "in PEM: there is no -----END CERTIFICATE-----"),
+            ("-----BEGIN \nAAAA\n", "in PEM: this line begins nothing: \"-----BEGIN"),
             (no_certificate, "certificate 1 is no valid root"),
         ] {
             let problem = TlsRoots::from_pem(text.as_bytes()).expect_err(text).to_string();
