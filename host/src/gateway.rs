@@ -40,7 +40,7 @@ mod tests;
 mod udp;
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future;
@@ -113,6 +113,22 @@ impl Router {
         self.v4.address() == address || self.v6.address() == address
     }
 
+    /// Whether a packet for an address stays on the network of the apps.
+    fn is_near(&self, destination: IpAddr) -> bool {
+        let is_broadcast = matches!(destination, IpAddr::V4(address) if address.is_broadcast());
+        destination.is_multicast()
+            || is_broadcast
+            || matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local())
+            || self.v4.contains(destination)
+            || self.v6.contains(destination)
+    }
+
+    /// Whether an address is that of everybody on the network of the apps.
+    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        let host = u32::MAX.checked_shr(self.v4.prefix().into()).unwrap_or(0);
+        self.v4.contains(address.into()) && address.to_bits() & host == host
+    }
+
     /// The gateway's own address of the same family.
     fn of_family(&self, address: IpAddr) -> IpAddr {
         if address.is_ipv4() { self.v4.address() } else { self.v6.address() }
@@ -130,6 +146,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// Whether a UDP socket of the gateway's own stack has an end. The stack must not be locked.
+    fn has_udp_socket(&self, local: SocketAddr) -> bool {
+        self.interface.get().is_some_and(|interface| interface.has_udp_socket(local))
+    }
+
     /// Runs a task until it ends, or the gateway does.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut ended = self.ended.clone();
@@ -169,7 +190,7 @@ impl Gateway {
             v4: Cidr::new(v4.0.into(), v4.1).map_err(invalid)?,
             v6: Cidr::new(v6.into(), 64).map_err(invalid)?,
         };
-        if v4.1 > 29 {
+        if !is_router(v4.0, v4.1) {
             return Err(ConfigureError::InvalidArgument.into());
         }
         let hub_options = HubOptions { mtu, ..HubOptions::default() };
@@ -210,10 +231,11 @@ impl Gateway {
         self.router
     }
 
-    /// The number of connections that are carried, or that the host is making for apps.
+    /// The number of connections that are carried. Those that the host is making for apps have no data yet, and are not
+    /// counted.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.connections.count()
+        self.connections.carried()
     }
 
     /// The gateway's own side of that network, on which it reaches the apps.
@@ -331,6 +353,13 @@ impl dns::Names for Names {
         }
         self.others.as_ref()?.reverse(address)
     }
+}
+
+/// Whether a router can have an IPv4 address in a network with a prefix of this length, and the network has room for apps.
+pub(crate) fn is_router(address: Ipv4Addr, prefix: u8) -> bool {
+    let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    let is_free = ![0, host].contains(&(address.to_bits() & host));
+    prefix <= 29 && is_free && !address.is_loopback() && matches!(address.octets()[0], 1..=223)
 }
 
 /// Raises this process's limit of open files as far as it may (setrlimit(2)): each connection to the outside is one, and

@@ -407,6 +407,18 @@ impl Interface {
         self.stack.with_mut(|core| core.interface.forward(packet))
     }
 
+    /// Whether a UDP socket has an address and port, or the port at every address.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn has_udp_socket(&self, local: core::net::SocketAddr) -> bool {
+        self.stack.ask(|core| core.udp().is_bound(local))
+    }
+
+    /// Whether there is a connection between two ends.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn has_tcp_connection(&self, local: core::net::SocketAddr, peer: core::net::SocketAddr) -> bool {
+        self.stack.ask(|core| core.tcp().has_connection(local, peer))
+    }
+
     /// Sets whether the stack takes packets for every address of a single host as its own: it is a router that answers in
     /// the place of other hosts.
     ///

@@ -192,6 +192,12 @@ impl Stack {
         self.0.number
     }
 
+    /// The clock of the platform.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
     /// Whether both handles are the same stack.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

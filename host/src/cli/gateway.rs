@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::interface::{InterfacePlan, Kind};
 use super::values::{self, once, switch};
 use crate::address::Cidr;
-use crate::gateway::GatewayOptions;
+use crate::gateway::{self, GatewayOptions, InvalidDestinations};
 
 /// The keys with values of `--interface NAME=gateway` that are options of the gateway.
 pub(super) const KEYS: [&str; 3] = ["network", "allow-host", "mtu"];
@@ -18,7 +18,7 @@ pub(super) struct GatewayPlan {
     network: Option<(Ipv4Addr, u8)>,
     mtu: Option<usize>,
     allow_private: Option<bool>,
-    allowed: Vec<crate::gateway::Destinations>,
+    allowed: Vec<gateway::Destinations>,
 }
 
 impl GatewayPlan {
@@ -29,7 +29,7 @@ impl GatewayPlan {
                 let problem = || format!("{value}: not the gateway's address in its network, such as 10.0.2.2/24");
                 let network: Cidr = value.parse().map_err(|_| problem())?;
                 let IpAddr::V4(address) = network.address() else { return Err(problem()) };
-                if !(8..=29).contains(&network.prefix()) || network.network().address() == address {
+                if !gateway::is_router(address, network.prefix()) || network.prefix() < 8 {
                     return Err(problem());
                 }
                 once(&mut self.network, value, (address, network.prefix()))?;
@@ -37,12 +37,7 @@ impl GatewayPlan {
             "mtu" => once(&mut self.mtu, value, values::whole(value)?)?,
             "allow-private" => once(&mut self.allow_private, value, switch(value)?)?,
             "allow-host" => {
-                let allowed = value.parse().map_err(|_| {
-                    format!(
-                        "{value}: not a port of this host such as 8080 or 8000-8010, nor an address, network or \
-                         ADDRESS:PORT of another one"
-                    )
-                })?;
+                let allowed = value.parse().map_err(|problem: InvalidDestinations| problem.to_string())?;
                 self.allowed.push(allowed);
             }
             _ => return Ok(false),
@@ -135,6 +130,19 @@ mod tests {
             networks.iter().map(|it| (it.hub.as_deref(), it.interfaces.join(" "), it.options().mtu)).collect();
         let expected = [(None, "a".into(), 65520), (Some("lan"), "b d".into(), 1500), (None, "c".into(), 1400)];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_can_never_be_is_refused() {
+        let problem = |text: &str| InterfacePlan::parse(text).expect_err(text);
+        for network in
+            ["255.255.255.1/24", "10.0.2.0/24", "10.0.2.255/24", "127.0.0.2/24", "224.0.0.2/24", "0.0.0.2/24"]
+        {
+            let problem = problem(&format!("a=gateway,network={network}"));
+            assert!(problem.contains("not the gateway's address in its network"), "{problem}");
+        }
+        let problem = problem("a=gateway,allow-host=::ffff:127.0.0.1");
+        assert!(problem.contains("give the IPv4 address"), "{problem}");
     }
 
     #[test]

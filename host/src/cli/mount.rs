@@ -276,8 +276,9 @@ impl Mounted {
     }
 
     /// Waits until all data that apps sent over their connections has been acknowledged, and carried to the outside by
-    /// gateways, but at most for `patience`.
-    pub(super) async fn settle(&self, patience: Duration) {
+    /// gateways, but at most for `patience`. Returns the number of connections that have not ended by then. Those that
+    /// gateways are only making have no data.
+    pub(super) async fn settle(&self, patience: Duration) -> u64 {
         let (interfaces, platform) = (self.manager.interfaces(), self.manager.platform());
         let open = || {
             let carried = self.gateways.iter().map(|it| it.gateway.connections() as u64).sum::<u64>();
@@ -288,8 +289,9 @@ impl Mounted {
                 platform.clock.within(LOOK, future::pending::<()>()).await;
             }
         };
-        if platform.clock.within(patience, ended).await.is_none() && open() > 0 {
-            tracing::warn!("{} connections did not end within {patience:?} (--linger): data may be lost", open());
+        match platform.clock.within(patience, ended).await {
+            Some(()) => 0,
+            None => open(),
         }
     }
 
@@ -379,7 +381,7 @@ mod tests {
             let stream = TcpStream::connect(&network("b"), server).await.expect("a connection");
             stream.write_all(&[7; 30_000]).await.expect("room");
             drop(stream);
-            mounted.settle(Duration::from_secs(60)).await;
+            assert_eq!(mounted.settle(Duration::from_secs(60)).await, 0);
             assert!(reader.is_finished(), "the connection had not ended");
             assert_eq!(reader.await.expect("the reader"), 30_000);
             mounted.unmount().expect("no captures");

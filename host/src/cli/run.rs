@@ -71,10 +71,10 @@ pub(super) async fn run(plan: &Arc<Plan>) -> Result<u8> {
     // After success or failure, apps and interfaces are shut down in order, unless a further signal cuts this short.
     let mut status = outcome.as_ref().map_or(1, |(status, _)| *status);
     {
-        let patience = outcome.as_ref().map_or(GOODBYE, |(_, patience)| *patience);
+        let patience = outcome.as_ref().map_or(plan.linger.min(GOODBYE), |(_, patience)| *patience);
         let end = pin!(async {
             server.finish(&*mounted.manager.platform().clock, plan.linger).await;
-            end(&mut apps, &mounted, patience).await;
+            end(plan, &mut apps, &mounted, patience).await;
         });
         let signal = pin!(signals.received());
         if let Either::Right((signal, _)) = future::select(end, signal).await {
@@ -212,9 +212,21 @@ pub(super) fn network(
 }
 
 /// Stops the apps that still run, and gives connections time to end.
-async fn end(apps: &mut Apps, mounted: &Mounted, patience: Duration) {
+async fn end(plan: &Plan, apps: &mut Apps, mounted: &Mounted, patience: Duration) {
     apps.shutdown().await;
-    mounted.settle(patience).await;
+    let left = mounted.settle(patience).await;
+    warn_of(left, plan, patience);
+}
+
+/// Warns of connections that have not ended in the time that they were given at the end.
+pub(super) fn warn_of(left: u64, plan: &Plan, patience: Duration) {
+    // After a signal or an error the time may be shorter than that of the option.
+    let option = if patience == plan.linger { " (--linger)" } else { "" };
+    match left {
+        0 => {}
+        1 => tracing::warn!("a connection did not end within {patience:?}{option}: data may be lost"),
+        left => tracing::warn!("{left} connections did not end within {patience:?}{option}: data may be lost"),
+    }
 }
 
 /// Waits for the configuration of interfaces with `dhcp` and `autoconf`, and reports what is missing when the time is

@@ -45,6 +45,9 @@ pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<u8> {
         });
     // This ends, because a connection whose peer does not answer times out.
     let settled = simulation.try_block_on(mounted.settle(plan.linger));
+    if let Ok(left) = settled {
+        run::warn_of(left, plan, plan.linger);
+    }
     if plan.statistics {
         say(table::table(&mounted.manager.interfaces(), &mounted.hubs).trim_end());
     }

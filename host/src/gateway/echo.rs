@@ -18,7 +18,7 @@ use super::error_queue;
 use super::failure::Failure;
 use super::front::Octets;
 use super::mapping::{self, HopLimit, carry};
-use super::queues::{Queues, TooManyQueues};
+use super::queues::{Queues, Share, TooManyQueues};
 use super::reply::Replies;
 
 /// The mappings of a gateway.
@@ -43,12 +43,16 @@ pub(super) struct Request {
 const MOST: usize = 256;
 /// The most requests that wait for the host's socket, and that are remembered for errors.
 const QUEUE: usize = 64;
+/// The most bytes that wait for the host's socket.
+const BYTES: usize = 1 << 20;
 /// The length of an echo message's header, in bytes (RFC 792).
 const HEADER: usize = 8;
 
 impl Echoes {
     pub(super) fn new(shared: Arc<Shared>, replies: Replies) -> Self {
-        Self { shared, replies, queues: Queues::new(MOST, QUEUE) }
+        let share =
+            Share { owner: |(app, _): &(IpAddr, u16)| *app, size: |it: &Request| it.packet.len(), bytes: BYTES };
+        Self { shared, replies, queues: Queues::with_shares(MOST, QUEUE, share) }
     }
 
     /// Sends an echo request of `app` with this identifier to the outside.
@@ -98,9 +102,18 @@ impl mapping::Mapping for Mapping {
     async fn send(&mut self, socket: &UdpSocket, request: Request) {
         let app = self.app;
         let destination = SocketAddr::new(request.destination, 0);
-        if !self.shared.outside.admits(destination) {
-            tracing::debug!(%app, destination = %request.destination, "the gateway does not lead there");
-            return self.report(&request, Reason::Prohibited);
+        match self.shared.outside.admits(destination) {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(%app, destination = %request.destination, "the gateway does not lead there");
+                return self.report(&request, Reason::Prohibited);
+            }
+            Err(error) => {
+                if let Failure::Report(reason) = Failure::from(&error) {
+                    self.report(&request, reason);
+                }
+                return;
+            }
         }
         if let Err(error) = self.hop_limit.pass_on(socket, app, request.packet.hop_limit()) {
             return tracing::warn!(%app, %error, "the hop limit of the gateway's socket cannot be set");

@@ -20,7 +20,7 @@ use super::reply::Replies;
 use super::tcp::Connections;
 use super::udp::{Mappings, Outbound};
 use super::{Router, Shared};
-use crate::address::MacAddress;
+use crate::address::{MacAddress, is_unicast};
 use crate::device::intercepted::{Injector, Interceptor};
 use crate::device::{ETHERNET_HEADER, Frame};
 use crate::platform::Instant;
@@ -115,23 +115,13 @@ impl Front {
             router: shared.router,
             outside: shared.outside.clone(),
             reassembly: Reassembly::new(&Secret::new(&mut Random::new(seed))),
+            mappings: Mappings::new(shared.clone(), replies.clone(), injector.clone()),
             injector,
             station: [0; 6],
             connections,
-            mappings: Mappings::new(shared.clone(), replies.clone()),
             echoes: Echoes::new(shared.clone(), replies.clone()),
             replies,
         }
-    }
-
-    /// Whether a packet for an address stays on the network of the apps.
-    fn is_here(&self, destination: IpAddr) -> bool {
-        let is_broadcast = matches!(destination, IpAddr::V4(address) if address.is_broadcast());
-        destination.is_multicast()
-            || is_broadcast
-            || matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local())
-            || self.router.v4.contains(destination)
-            || self.router.v6.contains(destination)
     }
 
     /// Finds out what a packet is. `segment_is_verified` says that its transport checksum is right or not computed.
@@ -143,8 +133,10 @@ impl Front {
         };
         let Packet { source, destination, protocol, hop_limit, .. } = read;
         let is_own = self.router.is(destination);
-        if self.is_here(destination) && !is_own {
-            return Kind::Own;
+        if self.router.is_near(destination) && !is_own {
+            // The stack takes every connection that reaches it, and to these addresses the gateway has none.
+            let is_tcp = protocol == IpProtocol::Tcp && !read.needs_reassembly() && is_unicast(destination);
+            return is_tcp.then(|| syn(&read, is_verified)).flatten().unwrap_or(Kind::Own);
         }
         if !is_own && hop_limit <= 1 {
             return Kind::Refused { app: source, reason: Reason::HopLimitExceeded };
@@ -154,17 +146,10 @@ impl Front {
         }
         let (payload, at) = (read.payload(), read.payload_at);
         match (protocol, source) {
-            (IpProtocol::Tcp, _) => {
-                let Ok(segment) = TcpPacket::new_checked(payload) else { return Kind::Own };
-                let ends = [(source, segment.src_port()), (destination, segment.dst_port())]
-                    .map(|(address, port)| SocketAddr::new(address, port));
-                let is_right = is_verified || segment.verify_checksum(&source.into(), &destination.into());
-                let begins = segment.syn() && !segment.ack() && !segment.rst() && is_right;
-                if !begins || (is_own && ends[1].port() == DNS) {
-                    return Kind::Own;
-                }
-                Kind::Syn { ends: (ends[0], ends[1]), segment_at: at }
-            }
+            (IpProtocol::Tcp, _) => match syn(&read, is_verified) {
+                Some(Kind::Syn { ends, .. }) if is_own && ends.1.port() == DNS => Kind::Own,
+                syn => syn.unwrap_or(Kind::Own),
+            },
             (IpProtocol::Udp, _) => match datagram::read(source, destination, payload, !is_verified) {
                 // The gateway's own sockets: its services, and those that carry published ports.
                 Ok(read) if is_own && self.outside.on_loopback(read.destination).is_none() => Kind::Own,
@@ -199,19 +184,29 @@ impl Front {
 
     /// The frame of a packet. `None` for one that was put together and is longer than the link's frames.
     fn frame(&self, packet: Octets) -> Option<Frame> {
-        match packet {
+        match self.framed(packet) {
             Octets::Framed(frame) => Some(frame),
-            Octets::Whole(packet) => {
-                let length = ETHERNET_HEADER + packet.len();
-                let mut frame = (length <= self.injector.longest()).then(|| self.injector.frame(length))?;
-                let kind =
-                    if packet.first().is_some_and(|octet| octet >> 4 == 4) { [0x08, 0x00] } else { [0x86, 0xdd] };
-                let hardware = self.hardware.octets();
-                let header = [&hardware[..], &self.station, &kind].concat();
-                frame[..ETHERNET_HEADER].copy_from_slice(&header);
-                frame[ETHERNET_HEADER..].copy_from_slice(&packet);
-                Some(frame)
+            Octets::Whole(_) => None,
+        }
+    }
+
+    fn frame_of(&self, packet: &[u8]) -> Frame {
+        let mut frame = self.injector.frame(ETHERNET_HEADER + packet.len());
+        let kind = if packet.first().is_some_and(|octet| octet >> 4 == 4) { [0x08, 0x00] } else { [0x86, 0xdd] };
+        let hardware = self.hardware.octets();
+        let header = [&hardware[..], &self.station, &kind].concat();
+        frame[..ETHERNET_HEADER].copy_from_slice(&header);
+        frame[ETHERNET_HEADER..].copy_from_slice(packet);
+        frame
+    }
+
+    /// A packet in a frame, so that the stack can take it; unchanged, if it is too long for one.
+    fn framed(&self, packet: Octets) -> Octets {
+        match packet {
+            Octets::Whole(packet) if ETHERNET_HEADER + packet.len() <= self.injector.longest() => {
+                Octets::Framed(self.frame_of(&packet))
             }
+            packet => packet,
         }
     }
 
@@ -238,6 +233,7 @@ impl Front {
                 self.connections.syn(frame, segment_at, ends).map(Octets::Framed)
             }
             Kind::Datagram { app, destination, payload } => {
+                let packet = if self.router.is(destination.ip()) { self.framed(packet) } else { packet };
                 let segment = if segment == 0 { payload.len() } else { segment };
                 self.mappings.send(app, Outbound { destination, packet, payload, segment });
                 None
@@ -269,6 +265,17 @@ impl Interceptor for Front {
         let own = self.handle(Octets::Framed(frame), is_verified, segment, now)?;
         self.frame(own)
     }
+}
+
+/// What a TCP segment is if it begins a connection; `None` if it does not.
+fn syn(read: &Packet<'_>, is_verified: bool) -> Option<Kind> {
+    let Packet { source, destination, payload_at, .. } = *read;
+    let segment = TcpPacket::new_checked(read.payload()).ok()?;
+    let ends = [(source, segment.src_port()), (destination, segment.dst_port())];
+    let [app, peer] = ends.map(|(address, port)| SocketAddr::new(address, port));
+    let is_right = is_verified || segment.verify_checksum(&source.into(), &destination.into());
+    let begins = segment.syn() && !segment.ack() && !segment.rst() && is_right;
+    begins.then_some(Kind::Syn { ends: (app, peer), segment_at: payload_at })
 }
 
 /// Whether a packet is plainly a TCP segment that does not begin a connection, as most packets are.

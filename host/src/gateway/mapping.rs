@@ -34,6 +34,11 @@ pub(super) trait Mapping: Send + 'static {
     /// Passes on what has come from the outside.
     fn pass(&mut self, peer: SocketAddr, data: &[u8]);
 
+    /// How long the mapping lasts after the latest answer, if that is less than after a packet of the app.
+    fn idle_after_answer(&self) -> Option<Duration> {
+        None
+    }
+
     /// Tells the app the errors that the host has received about its packets. Returns whether there were any.
     fn tell_errors(&mut self, socket: &UdpSocket) -> bool;
 
@@ -69,8 +74,10 @@ pub(super) async fn carry<M: Mapping>(mut mapping: M, mut queue: Queue<M::App, M
     let socket = match mapping.open() {
         Ok(socket) => socket,
         Err(error) => {
-            if let Failure::Report(reason) = Failure::from(&error) {
-                mapping.report(&queue.next().await, reason);
+            if let Failure::Report(reason) = Failure::from(&error)
+                && let Some(packet) = queue.next_or_end().await
+            {
+                mapping.report(&packet, reason);
             }
             return;
         }
@@ -80,7 +87,9 @@ pub(super) async fn carry<M: Mapping>(mut mapping: M, mut queue: Queue<M::App, M
     timer.set(Some(clock.now() + M::IDLE));
     loop {
         tokio::select! {
-            packet = queue.next() => {
+            packet = queue.next_or_end() => {
+                // Its place is another mapping's now.
+                let Some(packet) = packet else { return };
                 mapping.send(&socket, packet).await;
                 timer.set(Some(clock.now() + M::IDLE));
             }
@@ -89,25 +98,101 @@ pub(super) async fn carry<M: Mapping>(mut mapping: M, mut queue: Queue<M::App, M
                     tracing::warn!(%error, "the gateway's socket for an app fails");
                     return;
                 }
-                receive(&mut mapping, &socket, &mut buffer);
+                if receive(&mut mapping, &socket, &mut buffer)
+                    && let Some(idle) = mapping.idle_after_answer()
+                {
+                    timer.set(Some(clock.now() + idle));
+                }
             }
             () = poll_fn(|context| timer.poll(context)) => return,
         }
     }
 }
 
-/// Passes on everything that has arrived.
-fn receive(mapping: &mut impl Mapping, socket: &UdpSocket, buffer: &mut [u8]) {
+/// Passes on everything that has arrived. Returns whether something has.
+fn receive(mapping: &mut impl Mapping, socket: &UdpSocket, buffer: &mut [u8]) -> bool {
+    let mut any = false;
     loop {
         match socket.try_recv_from(buffer) {
-            Ok((length, peer)) => mapping.pass(peer, &buffer[..length]),
+            Ok((length, peer)) => {
+                any = true;
+                mapping.pass(peer, &buffer[..length]);
+            }
             Err(error) => {
                 // It may be the error of a packet that was sent; the queue of errors says more.
                 mapping.tell_errors(socket);
                 if error.kind() == io::ErrorKind::WouldBlock {
-                    return;
+                    return any;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::queues::Queues;
+    use crate::gateway::tests::leaping::{Leaping, leap_until};
+
+    /// Sends to `peer`, which answers nothing or at once.
+    struct Asking {
+        peer: std::net::UdpSocket,
+        is_answered: bool,
+    }
+
+    impl Mapping for Asking {
+        type App = u8;
+        type Packet = ();
+        const IDLE: Duration = Duration::from_secs(300);
+
+        fn open(&self) -> io::Result<UdpSocket> {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+            socket.set_nonblocking(true)?;
+            UdpSocket::from_std(socket)
+        }
+
+        async fn send(&mut self, socket: &UdpSocket, (): ()) {
+            if self.is_answered {
+                self.peer.send_to(b"answer", socket.local_addr().expect("an address")).expect("room");
+            }
+        }
+
+        fn pass(&mut self, _: SocketAddr, _: &[u8]) {}
+
+        fn idle_after_answer(&self) -> Option<Duration> {
+            Some(Duration::from_secs(30))
+        }
+
+        fn tell_errors(&mut self, _: &UdpSocket) -> bool {
+            false
+        }
+
+        fn report(&self, (): &(), _: Reason) {}
+    }
+
+    #[tokio::test]
+    async fn a_mapping_ends_some_time_after_the_last_packet_or_sooner_after_an_answer() {
+        for (is_answered, expected) in [(false, 300..330), (true, 30..150)] {
+            let (platform, leaps) = Leaping::platform();
+            let queues = Queues::new(1, 1);
+            let queue = queues.send(1, ()).expect("room").expect("a new queue");
+            let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            let carried = carry(Asking { peer, is_answered }, queue, &*platform.clock);
+            let ((), seconds) = leap_until(&leaps, carried).await;
+            assert!(expected.contains(&seconds), "{is_answered}: {seconds}");
+            assert!(queues.send(1, ()).is_ok_and(|queue| queue.is_some()), "its place is free again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mapping_whose_place_is_given_away_ends() {
+        let (platform, _) = Leaping::platform();
+        let share = crate::gateway::queues::Share { owner: |_: &u8| [10, 0, 2, 15].into(), size: |()| 1, bytes: 10 };
+        let queues = Queues::with_shares(1, 1, share);
+        let first = queues.send(1, ()).expect("room").expect("a new queue");
+        let _second = queues.send(2, ()).expect("the first one gives way").expect("a new queue");
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        carry(Asking { peer, is_answered: false }, first, &*platform.clock).await;
     }
 }

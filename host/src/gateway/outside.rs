@@ -3,8 +3,11 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
 use core::str::FromStr;
+use std::io;
+use std::net::UdpSocket;
 
 use nix::ifaddrs::getifaddrs;
+use nix::libc;
 
 use crate::address::{Cidr, port_range};
 
@@ -14,8 +17,8 @@ use crate::address::{Cidr, port_range};
 /// unless this allows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside {
-    /// Whether private networks may be reached: 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598), fc00::/7
-    /// (RFC 4193).
+    /// Whether private networks may be reached: 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598), 198.18/15
+    /// (RFC 2544), fc00::/7 (RFC 4193).
     pub private: bool,
     /// Further destinations.
     pub allowed: Vec<Destinations>,
@@ -23,7 +26,8 @@ pub struct Outside {
 
 /// Destinations that are allowed although they are not public. As text: `8080` or `8000-8010` for ports of the host's
 /// loopback, which apps reach at the gateway's own address; `192.168.1.5`, `192.168.1.0/24`, `192.168.1.5:80` or
-/// `[fd00::5]:80` for other hosts.
+/// `[fd00::5]:80` for other hosts. `127.0.0.1` names all ports of the loopback; no network that is larger than
+/// `127.0.0.0/8` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destinations {
     /// The hosts; `None` for the host's loopback.
@@ -33,8 +37,16 @@ pub struct Destinations {
 
 /// A text that does not name [`Destinations`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no port, range of ports, address, network or ADDRESS:PORT")]
-pub struct InvalidDestinations(String);
+pub enum InvalidDestinations {
+    /// It is of no known form.
+    #[error(
+        "{0}: not a port of this host such as 8080 or 8000-8010, nor an address, network or ADDRESS:PORT of another one"
+    )]
+    Form(String),
+    /// It names an IPv4-mapped IPv6 address, which is never on the wire (RFC 4291 section 2.5.5.2).
+    #[error("{0}: an IPv4 address in the form of an IPv6 one, which no packet is sent to; give the IPv4 address")]
+    Mapped(String),
+}
 
 const EVERY_PORT: RangeInclusive<u16> = 0..=u16::MAX;
 
@@ -42,15 +54,18 @@ impl FromStr for Destinations {
     type Err = InvalidDestinations;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidDestinations(text.to_owned());
+        let form = || InvalidDestinations::Form(text.to_owned());
         if let Some(ports) = port_range(text).filter(|ports| *ports.start() > 0) {
             return Ok(Self { network: None, ports });
         }
-        if let Ok(end) = text.parse::<SocketAddr>() {
-            return Ok(Self { network: Some(host(end.ip()).ok_or_else(invalid)?), ports: end.port()..=end.port() });
+        let (network, ports) = match text.parse::<SocketAddr>() {
+            Ok(end) => (host(end.ip()).ok_or_else(form)?, end.port()..=end.port()),
+            Err(_) => (text.parse::<Cidr>().map_err(|_| form())?, EVERY_PORT),
+        };
+        if matches!(network.address(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+            return Err(InvalidDestinations::Mapped(text.to_owned()));
         }
-        let network = text.parse().map_err(|_| invalid())?;
-        Ok(Self { network: Some(network), ports: EVERY_PORT })
+        Ok(Self { network: Some(network), ports })
     }
 }
 
@@ -65,31 +80,39 @@ impl Outside {
         let loopback: IpAddr =
             if destination.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
         let port = destination.port();
-        let admits = |allowed: &Destinations| match allowed.network {
-            None => allowed.ports.contains(&port),
-            Some(network) => network.contains(loopback) && allowed.ports.contains(&port),
-        };
+        // Whoever allows a network that is more than the loopback thinks of other hosts.
+        let is_loopback = |network: Cidr| network.network().address().is_loopback() && network.contains(loopback);
+        let admits = |allowed: &Destinations| allowed.network.is_none_or(is_loopback) && allowed.ports.contains(&port);
         self.allowed.iter().any(admits).then(|| SocketAddr::new(loopback, port))
     }
 
     /// Whether an app may reach a destination. Echo requests have port 0.
-    pub(super) fn admits(&self, destination: SocketAddr) -> bool {
+    ///
+    /// # Errors
+    /// The host has no resources to find out whether an address is its own.
+    pub(super) fn admits(&self, destination: SocketAddr) -> io::Result<bool> {
         let (address, port) = (destination.ip(), destination.port());
         // A packet to a loopback address never leaves a host: the gateway's own address stands for it.
         if address.is_loopback() || address.is_multicast() || address.is_unspecified() {
-            return false;
+            return Ok(false);
         }
         let is_named = |allowed: &Destinations| {
             allowed.network.is_some_and(|network| network.contains(address)) && allowed.ports.contains(&port)
         };
         if self.allowed.iter().any(is_named) {
-            return true;
+            return Ok(true);
         }
-        match scope(address) {
-            Scope::Public => !is_own(address),
-            Scope::Private => self.private && !is_own(address),
-            Scope::Special => false,
+        for address in embedded(address).into_iter().chain([address]) {
+            let may_be = match scope(address) {
+                Scope::Public => true,
+                Scope::Private => self.private,
+                Scope::Special => false,
+            };
+            if !may_be || is_own(address)? {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 }
 
@@ -113,22 +136,16 @@ fn scope(address: IpAddr) -> Scope {
 fn scope_v4(address: Ipv4Addr) -> Scope {
     match address.octets() {
         [0 | 127 | 224..=255, ..] | [169, 254, ..] | [192, 0, 0, _] => Scope::Special,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Scope::Private,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18..=19, ..] => Scope::Private,
         _ => Scope::Public,
     }
 }
 
-/// As for IPv4. An IPv6 address that contains an IPv4 address leads to that one (RFC 6052, RFC 3056, RFC 4291 section
-/// 2.5.5).
 fn scope_v6(address: Ipv6Addr) -> Scope {
-    let embedded = |bits: u128| scope_v4(Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32));
-    let bits = address.to_bits();
     match address.segments() {
         [0, 0, 0, 0, 0, 0, ..] => Scope::Special,
         [0, 0, 0, 0, 0, 0xffff, ..] => Scope::Special,
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => embedded(bits),
         [0x64, 0xff9b, 1, ..] => Scope::Private,
-        [0x2002, ..] => embedded(bits >> 80),
         [0x100, 0, 0, 0, ..] => Scope::Special,
         [0xfc00..=0xfdff, ..] => Scope::Private,
         [0xfe00..=0xffff, ..] => Scope::Special,
@@ -136,15 +153,49 @@ fn scope_v6(address: Ipv6Addr) -> Scope {
     }
 }
 
-/// Whether an address is one of the host's own: what is served there may be meant for the host alone. Where the host
-/// does not tell, every address counts as its own.
-fn is_own(address: IpAddr) -> bool {
-    let Ok(interfaces) = getifaddrs() else { return true };
-    interfaces.filter_map(|interface| interface.address).any(|known| {
+/// The IPv4 addresses that an IPv6 address contains: a packet to it may be carried there, and be from there on what a
+/// packet to these addresses is. By NAT64 (RFC 6052, RFC 8215), SIIT (RFC 7915), 6to4 (RFC 3056) and Teredo (RFC 4380
+/// section 4), which has the server, and the client in disguise.
+fn embedded(address: IpAddr) -> Vec<IpAddr> {
+    let IpAddr::V6(address) = address else { return Vec::new() };
+    let bits = address.to_bits();
+    let v4 = |bits: u128| IpAddr::V4(Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32));
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => vec![v4(bits)],
+        [0x2002, ..] => vec![v4(bits >> 80)],
+        [0x2001, 0, ..] => vec![v4(bits >> 64), v4(!bits)],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether an address is one of the host's own: what is served there may be meant for the host alone.
+fn is_own(address: IpAddr) -> io::Result<bool> {
+    let is_of_interface = getifaddrs()?.filter_map(|interface| interface.address).any(|known| {
         let v4 = known.as_sockaddr_in().map(|known| IpAddr::V4(known.ip()));
         let v6 = known.as_sockaddr_in6().map(|known| IpAddr::V6(known.ip()));
         v4.or(v6) == Some(address)
-    })
+    });
+    Ok(is_of_interface || is_local(address)?)
+}
+
+/// Whether the host takes packets for an address by its routes, whether or not an interface has it: only to such an
+/// address a socket can be bound, unless the administrator has allowed more (ip(7), `ip_nonlocal_bind`).
+fn is_local(address: IpAddr) -> io::Result<bool> {
+    let family = match address {
+        IpAddr::V4(_) => "ipv4",
+        IpAddr::V6(_) => "ipv6",
+    };
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => {
+            let setting = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+            Ok(setting.is_ok_and(|setting| setting.trim() == "0"))
+        }
+        // A host without the family has no such addresses, and no way there either.
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EINVAL) => Ok(false),
+            _ => Err(error),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -157,13 +208,19 @@ mod tests {
     }
 
     fn admits(outside: &Outside, destination: &str) -> bool {
-        outside.admits(destination.parse().expect("a destination"))
+        outside.admits(destination.parse().expect("a destination")).expect("resources")
     }
 
     #[test]
     fn by_default_only_public_addresses_are_reached() {
         let outside = Outside::default();
-        for public in ["192.0.2.1:80", "198.51.100.7:53", "[2001:db8::1]:443", "[64:ff9b::c000:201]:80"] {
+        for public in [
+            "192.0.2.1:80",
+            "198.51.100.7:53",
+            "[2001:db8::1]:443",
+            "[64:ff9b::c000:201]:80",
+            "[2001:0:c000:201:0:0:3fff:fdfe]:80",
+        ] {
             assert!(admits(&outside, public), "{public}");
         }
         for other in [
@@ -195,6 +252,15 @@ mod tests {
             "[64:ff9b::a00:1]:80",
             "[2002:7f00:1::]:80",
             "[2002:a00:1::1]:80",
+            "[::ffff:0:7f00:1]:80",
+            "[::ffff:0:a00:1]:80",
+            "[2001:0:7f00:1::]:80",
+            "[2001:0:a00:1:0:0:3fff:fdfe]:80",
+            // The client is 127.0.0.1.
+            "[2001:0:c000:201:0:0:80ff:fffe]:80",
+            "[64:ff9b:1::c000:201]:80",
+            "198.18.0.1:80",
+            "198.19.255.255:80",
             "[100::1]:80",
         ] {
             assert!(!admits(&outside, other), "{other}");
@@ -242,8 +308,34 @@ mod tests {
 
     #[test]
     fn the_host_s_own_addresses_are_its_own() {
-        assert!(is_own(Ipv4Addr::LOCALHOST.into()));
-        assert!(!is_own(Ipv4Addr::new(192, 0, 2, 77).into()));
+        let is_own = |text: &str| is_own(text.parse().expect("an address")).expect("resources");
+        assert!(is_own("127.0.0.1"));
+        // No interface has this one, but the host's routes lead it to the host.
+        assert!(is_own("127.1.2.3"));
+        assert!(!is_own("192.0.2.77"));
+        assert!(!is_own("2001:db8::77"));
+    }
+
+    #[test]
+    fn a_network_that_is_more_than_the_loopback_opens_no_port_of_it() {
+        let at = |allowed: &str, text: &str| {
+            outside(true, &[allowed]).on_loopback(text.parse().expect("an end")).map(|end| end.to_string())
+        };
+        for large in ["0.0.0.0/0", "::/0", "64.0.0.0/2", "126.0.0.0/7"] {
+            assert_eq!((at(large, "10.0.2.2:22"), at(large, "[fd00::2]:22")), (None, None), "{large}");
+        }
+        for loopback in ["127.0.0.1", "127.0.0.0/8", "127.0.0.1:22", "22"] {
+            assert_eq!(at(loopback, "10.0.2.2:22"), Some("127.0.0.1:22".into()), "{loopback}");
+        }
+        assert_eq!(at("::1", "[fd00::2]:22"), Some("[::1]:22".into()));
+        assert!(admits(&outside(false, &["0.0.0.0/0"]), "10.1.2.3:80"), "other hosts are allowed");
+    }
+
+    #[test]
+    fn a_mapped_address_is_refused_by_its_name() {
+        for text in ["::ffff:127.0.0.1", "[::ffff:127.0.0.1]:80", "::ffff:10.0.0.0/104"] {
+            assert_eq!(text.parse::<Destinations>(), Err(InvalidDestinations::Mapped(text.into())));
+        }
     }
 
     #[test]

@@ -1,21 +1,34 @@
 //! Packets that a gateway sends to apps in the place of the outside.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use smoltcp::wire::{IpProtocol, TcpPacket, TcpSeqNumber};
 use xila_network_engine::buffer::Payload;
 use xila_network_engine::interface::Outgoing;
+use xila_network_engine::ip::icmp::permission::{Arrival, may_report};
 use xila_network_engine::ip::icmp::write::{self, Reason};
+use xila_network_engine::ip::limiter::{self, Limiter};
 use xila_network_engine::ip::output::{Checksums, Header};
 use xila_network_engine::ports::Owner;
+use xila_network_engine::random::Random;
 use xila_network_engine::udp::datagram;
 
 use super::Shared;
 
 /// Sends packets to apps. Clones send for the same gateway.
 #[derive(Clone)]
-pub(super) struct Replies(Arc<Shared>);
+pub(super) struct Replies {
+    shared: Arc<Shared>,
+    errors: Arc<Mutex<Errors>>,
+}
+
+/// How many ICMP errors the gateway may send (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f)).
+struct Errors {
+    limiter: Limiter,
+    random: Random,
+}
 
 /// The hop limit of packets in the place of the outside, whose own hop limit its sockets do not tell.
 const HOP_LIMIT: u8 = 64;
@@ -23,14 +36,18 @@ const HOP_LIMIT: u8 = 64;
 const TCP_HEADER: usize = 20;
 
 impl Replies {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let mut seed = [0; 32];
+        shared.platform.random.fill(&mut seed);
+        let mut random = Random::new(seed);
+        let limiter = Limiter::new(limiter::Config::default(), &mut random);
+        Self { shared, errors: Arc::new(Mutex::new(Errors { limiter, random })) }
     }
 
     /// Sends something once the caller has released the lock of the gateway's stack, which it holds while it looks at a
     /// frame.
     pub(super) fn later(self, send: impl FnOnce(&Self) + Send + 'static) {
-        let shared = self.0.clone();
+        let shared = self.shared.clone();
         shared.spawn(async move { send(&self) });
     }
 
@@ -68,12 +85,29 @@ impl Replies {
     }
 
     /// Reports to the sender of an IP packet, as the router, why it did not arrive. `from` sends the report; `None` for
-    /// the gateway itself.
+    /// the gateway itself. There is no report about a packet that must not cause one (RFC 1122 section 3.2.2, RFC 4443
+    /// section 2.4 (e)), nor more than the rate limit allows.
     pub(super) fn report(&self, packet: &[u8], source: IpAddr, from: Option<IpAddr>, reason: Reason) {
-        let from = from.unwrap_or_else(|| self.0.router.of_family(source));
+        if !self.may_report(packet, source, reason) {
+            return;
+        }
+        let from = from.unwrap_or_else(|| self.shared.router.of_family(source));
         let mut message = Vec::new();
         write::error(&mut message, from, source, reason, packet);
         self.send(from, source, icmp(source), &message, &[]);
+    }
+
+    /// Whether a packet may be reported to its sender now.
+    pub(super) fn may_report(&self, packet: &[u8], source: IpAddr, reason: Reason) -> bool {
+        let Shared { router, platform, .. } = &*self.shared;
+        let is_broadcast = |address: Ipv4Addr| router.is_broadcast(address);
+        if let Err(silence) = may_report(packet, reason, Arrival::default(), is_broadcast) {
+            tracing::trace!(%source, %silence, "the gateway reports nothing about a packet");
+            return false;
+        }
+        let now = platform.clock.now();
+        let Errors { limiter, random } = &mut *self.errors.lock();
+        limiter.allows(source, now, random)
     }
 
     /// As [`report`](Self::report), about an earlier datagram of an app, of which the beginning of the payload is known.
@@ -95,7 +129,7 @@ impl Replies {
     }
 
     fn send(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol, head: &[u8], payload: &[u8]) {
-        let Some(interface) = self.0.interface.get() else { return };
+        let Some(interface) = self.shared.interface.get() else { return };
         let header = header(source, destination, protocol);
         let packet = Outgoing { owner: Owner::HOST, header, head, payload, whole: false };
         if let Err(error) = interface.forward(&packet) {

@@ -4,17 +4,18 @@
 //! whose listener takes every address and port, and both connections are [relayed](super::relay). If it fails, the SYN
 //! is answered with what the failure means.
 
+mod table;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use xila_network_engine::ip::icmp::write::Reason;
 
+use self::table::{Arrived, Ends, MOST, Table};
 use super::Shared;
 use super::failure::Failure;
 use super::relay::{relay, reset};
@@ -22,31 +23,23 @@ use super::reply::Replies;
 use crate::device::intercepted::Injector;
 use crate::device::{ETHERNET_HEADER, Frame};
 use crate::error::BindError;
-use crate::socket::{KeepAlive, ListenOptions, Network, TcpListener, TcpOptions, TcpSocket, TcpStream};
+use crate::socket::{KeepAlive, ListenOptions, Network, TcpListener, TcpOptions, TcpSocket};
 
-/// The ends of a connection: the app's, and the destination.
-pub(super) type Ends = (SocketAddr, SocketAddr);
+/// A SYN of an app.
+struct Syn {
+    frame: Frame,
+    /// Where the segment is in the IP packet.
+    segment_at: usize,
+}
 
 /// The connections through a gateway.
 pub(super) struct Connections {
     shared: Arc<Shared>,
     replies: Replies,
     injector: Injector,
-    known: Mutex<HashMap<Ends, State>>,
+    table: Mutex<Table<Syn>>,
 }
 
-/// How far a connection is.
-enum State {
-    /// The host connects.
-    Held,
-    /// The host is connected, and the app's SYN was given to the stack.
-    Admitted(oneshot::Sender<TcpStream>),
-    /// Both connections are established.
-    Open,
-}
-
-/// The most connections at one time.
-const MOST: usize = 4096;
 /// How long an app may take to complete its handshake when the host is connected. It is a matter of microseconds, unless
 /// the app has given up.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -59,7 +52,7 @@ const KEEP_ALIVE: KeepAlive =
 
 impl Connections {
     pub(super) fn new(shared: Arc<Shared>, replies: Replies, injector: Injector) -> Self {
-        Self { shared, replies, injector, known: Mutex::default() }
+        Self { shared, replies, injector, table: Mutex::default() }
     }
 
     /// Takes the connections that the gateway's stack accepts from now on.
@@ -76,19 +69,18 @@ impl Connections {
         Ok(())
     }
 
-    /// The number of connections.
-    pub(super) fn count(&self) -> usize {
-        self.known.lock().len()
+    /// The number of connections that are carried, or are about to be.
+    pub(super) fn carried(&self) -> usize {
+        let now = self.shared.platform.clock.now();
+        self.table.lock().carried(now)
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         // An error means that the gateway's interface is gone.
         while let Ok((stream, app)) = listener.accept().await {
-            let ends = (app, stream.local_addr());
-            let admitted = self.known.lock().get_mut(&ends).map(|state| core::mem::replace(state, State::Open));
-            let refused = match admitted {
-                Some(State::Admitted(relays)) => relays.send(stream).err(),
-                Some(State::Held | State::Open) | None => Some(stream),
+            let refused = match self.table.lock().open((app, stream.local_addr())) {
+                Some(relays) => relays.send(stream).err(),
+                None => Some(stream),
             };
             if let Some(stream) = refused {
                 // Nobody relays it: its task has given up.
@@ -100,25 +92,38 @@ impl Connections {
     /// A SYN of an app has arrived, in `frame`, with its segment at `segment_at` in the IP packet. Returns the frame if
     /// it is for the gateway's stack.
     pub(super) fn syn(self: &Arc<Self>, frame: Frame, segment_at: usize, ends: Ends) -> Option<Frame> {
-        let mut known = self.known.lock();
-        let count = known.len();
-        match known.entry(ends) {
-            Entry::Occupied(entry) => match entry.get() {
-                // It is a repetition.
-                State::Held => None,
-                State::Admitted(_) | State::Open => Some(frame),
-            },
-            Entry::Vacant(_) if count >= MOST => {
-                tracing::debug!("{MOST} connections are open at the gateway: a further one is not answered");
-                None
+        match self.table.lock().syn(Syn { frame, segment_at }, ends) {
+            Arrived::ForStack(syn) => return Some(syn.frame),
+            Arrived::Repeated => {}
+            Arrived::Stale(syn) => {
+                // The stack is locked now.
+                let connections = self.clone();
+                self.shared.spawn(async move { connections.again(syn, ends) });
             }
-            Entry::Vacant(entry) => {
-                entry.insert(State::Held);
-                drop(known);
-                let place = Place { connections: self.clone(), ends };
-                self.shared.spawn(place.open(frame, segment_at));
-                None
+            Arrived::NoRoom => {
+                tracing::debug!(app = %ends.0, "{MOST} connections are open at the gateway: a SYN is not answered");
             }
+            Arrived::New { number, given_way } => {
+                let place = Place { connections: self.clone(), ends, number };
+                self.shared.spawn(async move {
+                    // An error means that its place was given to another connection.
+                    tokio::select! {
+                        biased;
+                        () = place.open() => {}
+                        _ = given_way => tracing::debug!(app = %ends.0, "a connection that is not made yet gives way"),
+                    }
+                });
+            }
+        }
+        None
+    }
+
+    /// A SYN has come for a connection that is carried. If the stack has that connection, it knows what to answer (RFC
+    /// 9293 section 3.10.7.4). If the app's side has ended, the stack would accept a new one, for which nothing is
+    /// connected: the SYN is lost, and when it is repeated the place may be free.
+    fn again(&self, syn: Syn, (app, destination): Ends) {
+        if self.shared.interface.get().is_some_and(|interface| interface.has_tcp_connection(destination, app)) {
+            let _queued = self.injector.to_stack(syn.frame);
         }
     }
 }
@@ -127,50 +132,66 @@ impl Connections {
 struct Place {
     connections: Arc<Connections>,
     ends: Ends,
+    number: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.known.lock().remove(&self.ends);
+        // Its SYN, if it was not answered, has nobody any more.
+        drop(self.connections.table.lock().remove(self.ends, self.number));
     }
 }
 
 impl Place {
     /// Connects to the destination, and then lets the app connect.
-    async fn open(self, frame: Frame, segment_at: usize) {
-        let Connections { shared, replies, injector, known } = &*self.connections;
+    async fn open(&self) {
+        let Connections { shared, replies, injector, table } = &*self.connections;
         let (app, destination) = self.ends;
-        let target = if shared.router.is(destination.ip()) {
-            shared.outside.on_loopback(destination).ok_or(Failure::Refused)
-        } else if shared.outside.admits(destination) {
-            Ok(destination)
-        } else {
-            tracing::info!(%app, %destination, "the gateway does not lead there");
-            Err(Failure::Report(Reason::Prohibited))
-        };
-        let outside = match target {
+        let outside = match self.target() {
             Ok(target) => connect(target).await.map_err(|error| Failure::from(&error)),
             Err(failure) => Err(failure),
         };
+        // What is answered or goes to the stack is the latest SYN: meanwhile, the app may have given up, and begun again
+        // with the same port.
         let outside = match outside {
             Ok(outside) => outside,
             Err(failure) => {
-                let packet = frame.get(ETHERNET_HEADER..).unwrap_or_default();
+                let Some(syn) = table.lock().remove(self.ends, self.number) else { return };
+                let packet = syn.frame.get(ETHERNET_HEADER..).unwrap_or_default();
                 return match failure {
-                    Failure::Refused => replies.refuse(packet, segment_at, app, destination),
+                    Failure::Refused => replies.refuse(packet, syn.segment_at, app, destination),
                     Failure::Report(reason) => replies.report(packet, app.ip(), None, reason),
                     Failure::Silence => {}
                 };
             }
         };
         let (admitted, accepted) = oneshot::channel();
-        known.lock().insert(self.ends, State::Admitted(admitted));
+        let now = shared.platform.clock.now();
+        let Some(syn) = table.lock().admit(self.ends, self.number, admitted, now) else { return reset(&outside) };
         // If the frame is lost, the app sends it again.
-        let _queued = injector.to_stack(frame);
+        let _queued = injector.to_stack(syn.frame);
         match shared.platform.clock.within(HANDSHAKE, accepted).await {
             Some(Ok(stream)) => relay(stream, outside).await,
             Some(Err(_)) | None => reset(&outside),
         }
+    }
+
+    /// Where the host connects to.
+    fn target(&self) -> Result<SocketAddr, Failure> {
+        let Shared { router, outside, .. } = &*self.connections.shared;
+        let (app, destination) = self.ends;
+        if router.is(destination.ip()) {
+            return outside.on_loopback(destination).ok_or(Failure::Refused);
+        }
+        if router.is_near(destination.ip()) {
+            // The gateway serves nothing at its link-local address, and does not carry from app to app.
+            return Err(Failure::Refused);
+        }
+        if outside.admits(destination).map_err(|error| Failure::from(&error))? {
+            return Ok(destination);
+        }
+        tracing::info!(%app, %destination, "the gateway does not lead there");
+        Err(Failure::Report(Reason::Prohibited))
     }
 }
 

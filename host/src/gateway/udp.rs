@@ -2,7 +2,9 @@
 //!
 //! The mapping does not depend on the destination (REQ-1), so an app is seen at one address by all of its peers. What
 //! comes back is taken only from addresses that the app has sent to (REQ-8, address-dependent filtering). A mapping
-//! lasts for five minutes after the app's last datagram (REQ-5, REQ-6).
+//! lasts for five minutes after the app's last datagram (REQ-5, REQ-6), or half a minute after the answer of a DNS
+//! server. No app takes all mappings: when there are as many as may be, a new one takes the place of another one of the
+//! address that has most.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -19,14 +21,17 @@ use super::error_queue::{self, Told};
 use super::failure::Failure;
 use super::front::Octets;
 use super::mapping::{self, HopLimit, carry};
-use super::queues::{Queues, TooManyQueues};
+use super::queues::{Queues, Share, TooManyQueues};
 use super::reply::Replies;
 use crate::address::Family;
+use crate::device::intercepted::Injector;
+use crate::platform::Instant;
 
 /// The mappings of a gateway.
 pub(super) struct Mappings {
     shared: Arc<Shared>,
     replies: Replies,
+    injector: Injector,
     /// The queues by the app's end.
     queues: Queues<SocketAddr, Outbound>,
 }
@@ -44,14 +49,23 @@ pub(super) struct Outbound {
 
 /// The most mappings at one time.
 const MOST: usize = 4096;
-/// The most packets of an app that wait for the host's socket.
+/// The most packets of an app that wait for the host's socket, and the most bytes.
 const QUEUE: usize = 128;
+const BYTES: usize = 1 << 20;
 /// The most peers of one mapping that are heard. Beyond that, the one that was spoken to first is forgotten.
 const PEERS: usize = 256;
+/// The port of DNS servers: clients use a new port for each question, and there is one answer.
+const DNS: u16 = 53;
+/// How long a mapping for DNS lasts after an answer. RFC 4787 REQ-5 allows less than two minutes for well-known ports.
+const ANSWERED: Duration = Duration::from_secs(30);
+/// How long a destination stays admitted. The host may have got the address meanwhile.
+const ADMITTED: Duration = Duration::from_secs(1);
 
 impl Mappings {
-    pub(super) fn new(shared: Arc<Shared>, replies: Replies) -> Self {
-        Self { shared, replies, queues: Queues::new(MOST, QUEUE) }
+    pub(super) fn new(shared: Arc<Shared>, replies: Replies, injector: Injector) -> Self {
+        let share = Share { owner: SocketAddr::ip, size: |outbound: &Outbound| outbound.packet.len(), bytes: BYTES };
+        let queues = Queues::with_shares(MOST, QUEUE, share);
+        Self { shared, replies, injector, queues }
     }
 
     /// Sends a datagram of `app` to the outside.
@@ -64,10 +78,12 @@ impl Mappings {
                 let mapping = Mapping {
                     shared,
                     replies,
+                    injector: self.injector.clone(),
                     app,
                     peers: VecDeque::new(),
                     admitted: None,
                     hop_limit: HopLimit::default(),
+                    is_for_dns: true,
                 };
                 self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
             }
@@ -82,12 +98,15 @@ impl Mappings {
 struct Mapping {
     shared: Arc<Shared>,
     replies: Replies,
+    injector: Injector,
     app: SocketAddr,
     /// The addresses that are heard, the one that was spoken to last at the end.
     peers: VecDeque<IpAddr>,
-    /// The destination that was admitted last: to ask again for each datagram would cost more than to send it.
-    admitted: Option<SocketAddr>,
+    /// The destination that was admitted last, and when: to ask again for each datagram would cost more than to send it.
+    admitted: Option<(SocketAddr, Instant)>,
     hop_limit: HopLimit,
+    /// Whether the app has sent to DNS servers only.
+    is_for_dns: bool,
 }
 
 impl mapping::Mapping for Mapping {
@@ -107,22 +126,33 @@ impl mapping::Mapping for Mapping {
     async fn send(&mut self, socket: &UdpSocket, outbound: Outbound) {
         let (app, destination) = (self.app, outbound.destination);
         let target = if self.shared.router.is(destination.ip()) {
-            self.shared.outside.on_loopback(destination).ok_or((Some(destination.ip()), Reason::PortUnreachable))
-        } else if self.admitted == Some(destination) || self.shared.outside.admits(destination) {
-            self.admitted = Some(destination);
-            Ok(destination)
+            // The gateway's own sockets come first: behind a published port, this may be the app's answer.
+            if self.shared.has_udp_socket(destination)
+                && let Octets::Framed(frame) = outbound.packet
+            {
+                // If it finds no room it is lost, as in any queue of a router.
+                self.injector.to_stack(frame);
+                return;
+            }
+            self.shared.outside.on_loopback(destination).ok_or((Some(destination.ip()), Failure::Refused))
         } else {
-            tracing::debug!(%app, %destination, "the gateway does not lead there");
-            Err((None, Reason::Prohibited))
+            self.admit(destination).map(|()| destination).map_err(|failure| (None, failure))
         };
         let target = match target {
             Ok(target) => target,
-            Err((from, reason)) => return self.replies.report(&outbound.packet, app.ip(), from, reason),
+            Err((_, Failure::Silence)) => return,
+            Err((from, Failure::Report(reason))) => {
+                return self.replies.report(&outbound.packet, app.ip(), from, reason);
+            }
+            Err((from, Failure::Refused)) => {
+                return self.replies.report(&outbound.packet, app.ip(), from, Reason::PortUnreachable);
+            }
         };
         if let Err(error) = self.hop_limit.pass_on(socket, target.ip(), outbound.packet.hop_limit()) {
             return tracing::warn!(%app, %error, "the hop limit of the gateway's socket cannot be set");
         }
         self.hear(target.ip());
+        self.is_for_dns &= target.port() == DNS;
         let payload = outbound.packet.get(outbound.payload.clone()).unwrap_or_default();
         // A datagram without payload is one, too.
         let datagrams: &mut dyn Iterator<Item = &[u8]> = if payload.is_empty() {
@@ -164,6 +194,10 @@ impl mapping::Mapping for Mapping {
         }
     }
 
+    fn idle_after_answer(&self) -> Option<Duration> {
+        self.is_for_dns.then_some(ANSWERED)
+    }
+
     fn tell_errors(&mut self, socket: &UdpSocket) -> bool {
         error_queue::drain(socket, |Told { destination, from, reason, payload }| {
             let destination = self.as_seen(destination);
@@ -179,6 +213,20 @@ impl mapping::Mapping for Mapping {
 }
 
 impl Mapping {
+    /// Whether a datagram may be sent to a destination outside.
+    fn admit(&mut self, destination: SocketAddr) -> Result<(), Failure> {
+        let now = self.shared.platform.clock.now();
+        if self.admitted.is_some_and(|(known, at)| known == destination && now < at + ADMITTED) {
+            return Ok(());
+        }
+        if self.shared.outside.admits(destination).map_err(|error| Failure::from(&error))? {
+            self.admitted = Some((destination, now));
+            return Ok(());
+        }
+        tracing::debug!(app = %self.app, %destination, "the gateway does not lead there");
+        Err(Failure::Report(Reason::Prohibited))
+    }
+
     /// Hears a peer from now on.
     fn hear(&mut self, peer: IpAddr) {
         if self.peers.back() == Some(&peer) {

@@ -39,7 +39,7 @@ pub struct Config {
     pub dhcp: Option<dhcp::Config>,
     /// What is advertised. The addresses of the router are those of this host: they are replaced.
     pub router: Option<router::Config>,
-    /// The DNS server, at port 53 of all addresses.
+    /// The DNS server, at port 53 of these addresses.
     pub dns: Option<dns::Config>,
     /// DNS servers on the link that are asked for names outside of the zone, if the DNS server has no upstream.
     pub forward: Vec<SocketAddr>,
@@ -98,6 +98,7 @@ impl Services {
             injector = Some(there.clone());
             Ear { link: link.clone(), injector: there }
         });
+        let local: Vec<_> = addresses.iter().map(|own| SocketAddr::new(own.address(), dns::PORT)).collect();
         let interface = InterfaceConfig { addresses, hardware_address: Some(hardware), ..InterfaceConfig::default() };
         let manager = Manager::without_loopback(platform.clone());
         let interface = manager.mount_interface(NAME, device, interface)?;
@@ -107,8 +108,7 @@ impl Services {
             if dns.upstream.is_none() && !forward.is_empty() {
                 dns.upstream = Some(Arc::new(dns::Servers::new(network.clone(), forward)));
             }
-            let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-            let local = any.map(|address| SocketAddr::new(address, dns::PORT));
+            // Not the unspecified address: the stack of a gateway takes packets for every other host, too.
             let server = dns::Server::bind(&network, &local, dns)?;
             platform.spawner.spawn(Box::pin(server.run()));
         }

@@ -20,6 +20,8 @@ use super::bound::TcpSocket;
 use super::network::Network;
 use crate::address::{is_unicast, is_v4_mapped};
 use crate::error::{ConnectError, InvalidOption, MayBlock, NetworkDown, ReadError, WriteError};
+#[cfg(feature = "gateway")]
+use crate::platform::Clock;
 use crate::policy::Operation;
 use crate::stack::Stack;
 use crate::stack::backlog::Backlog;
@@ -313,6 +315,28 @@ impl TcpStream {
     /// Aborts the connection with a reset. Operations fail with `ConnectionAborted` from then on.
     pub fn abort(&self) {
         self.stack.with_mut(|core| core.tcp().abort(self.flow));
+    }
+
+    /// Ready with the cause once the connection has failed, whatever waits to be read. Else the task is woken at the next
+    /// event in a direction, of which the failure is one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn poll_failed(&self, context: &mut Context<'_>, direction: Interest) -> Poll<WriteError> {
+        self.stack.ask(|core| {
+            let mut tcp = core.tcp();
+            match tcp.failure(self.flow, self.on_outage) {
+                Some(error) => Poll::Ready(error),
+                None => {
+                    tcp.wait(self.flow, direction, context.waker());
+                    Poll::Pending
+                }
+            }
+        })
+    }
+
+    /// The clock of the connection's stack.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.stack.clock()
     }
 
     fn poll<T, E: MayBlock + From<NetworkDown>>(

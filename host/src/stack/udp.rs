@@ -127,6 +127,12 @@ pub(crate) struct Operations<'a> {
 
 /// Operations on sockets.
 impl Operations<'_> {
+    /// Whether a socket has an address and port, or the port at every address.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_bound(&self, local: SocketAddr) -> bool {
+        self.interface.engine().udp().holder(local).is_some()
+    }
+
     /// Registers a mailbox under an address and port.
     ///
     /// # Errors

@@ -133,6 +133,18 @@ fn an_app_of_a_user_without_privileges_fetches_a_page_over_both_families() {
 }
 
 #[test]
+fn port_53_of_a_server_outside_is_that_server_s() {
+    with_world("gateway-port-53", &["python3"], async |world| {
+        let _server = world.serve(&PAGE.replace("80)", "53)")).await;
+        for (net, address) in [("--net", FAR_V4), ("--net=allow-private", FAR_V6)] {
+            let fetched = world.run(&[net, "%http-get", &url(address, 53)]).await;
+            fetched.expect(0, &[]);
+            assert!(fetched.stdout.starts_with("a page for "), "{}", fetched.stdout);
+        }
+    });
+}
+
+#[test]
 fn apps_on_one_gateway_find_each_other_by_name_and_all_reach_the_outside() {
     with_world("gateway-shared", &["python3"], async |world| {
         let _server = world.serve(PAGE).await;
@@ -229,6 +241,11 @@ fn failures_of_the_outside_reach_the_app_as_themselves() {
         world.host.ip(&format!("neighbour add 198.51.100.9 lladdr 02:00:00:00:00:99 dev {interface}"));
         let waits = world.run(&["--net", "--for", "4s", "--linger", "0s", "%http-get", "http://198.51.100.9/"]).await;
         assert!(!waits.stderr.contains("cannot connect"), "{}", waits.stderr);
+        // Nothing was sent over it, so the end need not wait for it.
+        let begun = std::time::Instant::now();
+        let waits = world.run(&["--net", "--for", "1s", "--linger", "30s", "%http-get", "http://198.51.100.9/"]).await;
+        assert!(begun.elapsed() < Duration::from_secs(25), "it waits for --linger");
+        assert!(!waits.stderr.contains("did not end"), "{}", waits.stderr);
         let reset = "
 listener = create_server(('198.51.100.2', 82))
 print('ready')
@@ -250,7 +267,9 @@ fn denied_destinations_leave_no_packet() {
         let interface = format!("{}v", world.host.interface());
         world.host.ip(&format!("route add 10.77.0.0/16 dev {interface}"));
         world.host.ip(&format!("route add 169.254.0.0/16 dev {interface}"));
-        for denied in ["10.77.0.2", "169.254.169.254", "198.51.100.1"] {
+        // By the routes of the host, these are its own.
+        world.host.ip("route add local 203.0.113.0/24 dev lo");
+        for denied in ["10.77.0.2", "169.254.169.254", "198.51.100.1", "203.0.113.7"] {
             let fetched = world.run(&["--net", "%http-get", &format!("http://{denied}/")]).await;
             fetched.expect(1, &["remote unreachable"]);
             let asked = world.run(&["--net", "%ping", denied, "-c", "1", "-W", "1"]).await;

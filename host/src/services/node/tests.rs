@@ -1,10 +1,12 @@
 use core::time::Duration;
 
 use super::*;
+use crate::address::Route;
 use crate::device::hub::{Hub, HubOptions};
+use crate::error::ConnectError;
 use crate::interface::{AutoconfigurationState, DhcpState};
 use crate::platform::simulated::Simulation;
-use crate::socket::UdpSocket;
+use crate::socket::{TcpStream, UdpSocket};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -199,6 +201,23 @@ fn datagrams_to_the_port_of_dhcp_that_are_not_for_the_server_pass() {
     }
     world.simulation.advance(SECOND);
     assert_eq!(malformed(), 2);
+}
+
+#[cfg(feature = "gateway")]
+#[test]
+fn dns_is_served_at_the_addresses_of_the_services_even_where_their_stack_takes_packets_for_every_host() {
+    let world = World::new(config());
+    world.services.interface().set_every_address(true).expect("it is mounted");
+    let (manager, interface) = world.host();
+    world.simulation.advance(SECOND * 10);
+    interface.add_route(Route::default_via([10, 0, 0, 1].into()).expect("a route")).expect("it is mounted");
+    let connect = |to: &str| {
+        let to = SocketAddr::new(to.parse().expect("an address"), dns::PORT);
+        world.simulation.block_on(TcpStream::connect(&manager.network(), to)).map(drop)
+    };
+    assert_eq!(connect("10.0.0.1"), Ok(()));
+    assert_eq!(connect("fd00:1::1"), Ok(()));
+    assert_eq!(connect("192.0.2.7"), Err(ConnectError::ConnectionRefused));
 }
 
 #[test]

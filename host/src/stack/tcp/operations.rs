@@ -215,6 +215,19 @@ impl Operations<'_> {
         Ok(flushed)
     }
 
+    /// The cause why a connection has failed, or the reason why it is not usable.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn failure(&self, id: FlowId, on_outage: OnOutage) -> Option<WriteError> {
+        if let Err(error) = self.check_usable(on_outage) {
+            return Some(error.into());
+        }
+        // The engine was replaced after it had panicked.
+        if self.tuple_of(id).is_none() {
+            return Some(WriteError::ConnectionAborted);
+        }
+        self.interface.engine().tcp().is_flushed(id, false).err().map(WriteError::from)
+    }
+
     /// Registers `waker`, to be woken at the next event in a direction.
     pub(crate) fn wait(&mut self, id: FlowId, interest: Interest, waker: &Waker) {
         if let Some(flow) = self.table.flows.get_mut(id.0) {
@@ -278,6 +291,12 @@ impl Operations<'_> {
 
     pub(crate) fn tuple_of(&self, id: FlowId) -> Option<Tuple> {
         self.interface.engine().tcp().tuple(id)
+    }
+
+    /// Whether there is a connection between two ends.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn has_connection(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        self.interface.engine().tcp().find(&Tuple::new(local, peer)).is_some()
     }
 
     /// Removes the connections that have no owner, when the interface is unmounted: nothing else would remove them.
