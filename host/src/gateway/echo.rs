@@ -18,7 +18,7 @@ use super::error_queue;
 use super::failure::Failure;
 use super::front::Octets;
 use super::mapping::{self, HopLimit, carry};
-use super::queues::{Queues, Share, TooManyQueues};
+use super::queues::{Queues, Share};
 use super::reply::Replies;
 
 /// The mappings of a gateway.
@@ -52,23 +52,17 @@ impl Echoes {
     pub(super) fn new(shared: Arc<Shared>, replies: Replies) -> Self {
         let share =
             Share { owner: |(app, _): &(IpAddr, u16)| *app, size: |it: &Request| it.packet.len(), bytes: BYTES };
-        Self { shared, replies, queues: Queues::with_shares(MOST, QUEUE, share) }
+        Self { shared, replies, queues: Queues::new(MOST, QUEUE, share) }
     }
 
     /// Sends an echo request of `app` with this identifier to the outside.
     pub(super) fn send(&self, app: IpAddr, identifier: u16, request: Request) {
-        match self.queues.send((app, identifier), request) {
-            Ok(None) => {}
-            Ok(Some(queue)) => {
-                let (shared, replies) = (self.shared.clone(), self.replies.clone());
-                let clock = shared.platform.clock.clone();
-                let mapping =
-                    Mapping { shared, replies, app, identifier, sent: VecDeque::new(), hop_limit: HopLimit::default() };
-                self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
-            }
-            Err(TooManyQueues) => {
-                tracing::debug!("{MOST} echo sockets are open at the gateway: a further one is not served");
-            }
+        if let Some(queue) = self.queues.send((app, identifier), request) {
+            let (shared, replies) = (self.shared.clone(), self.replies.clone());
+            let clock = shared.platform.clock.clone();
+            let mapping =
+                Mapping { shared, replies, app, identifier, sent: VecDeque::new(), hop_limit: HopLimit::default() };
+            self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
         }
     }
 }

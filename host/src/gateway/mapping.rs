@@ -75,7 +75,7 @@ pub(super) async fn carry<M: Mapping>(mut mapping: M, mut queue: Queue<M::App, M
         Ok(socket) => socket,
         Err(error) => {
             if let Failure::Report(reason) = Failure::from(&error)
-                && let Some(packet) = queue.next_or_end().await
+                && let Some(packet) = queue.next().await
             {
                 mapping.report(&packet, reason);
             }
@@ -87,7 +87,7 @@ pub(super) async fn carry<M: Mapping>(mut mapping: M, mut queue: Queue<M::App, M
     timer.set(Some(clock.now() + M::IDLE));
     loop {
         tokio::select! {
-            packet = queue.next_or_end() => {
+            packet = queue.next() => {
                 // Its place is another mapping's now.
                 let Some(packet) = packet else { return };
                 mapping.send(&socket, packet).await;
@@ -171,27 +171,32 @@ mod tests {
         fn report(&self, (): &(), _: Reason) {}
     }
 
+    /// A table for one queue of one item.
+    fn table() -> Queues<u8, ()> {
+        let share = crate::gateway::queues::Share { owner: |_: &u8| [10, 0, 2, 15].into(), size: |()| 1, bytes: 10 };
+        Queues::new(1, 1, share)
+    }
+
     #[tokio::test]
     async fn a_mapping_ends_some_time_after_the_last_packet_or_sooner_after_an_answer() {
         for (is_answered, expected) in [(false, 300..330), (true, 30..150)] {
             let (platform, leaps) = Leaping::platform();
-            let queues = Queues::new(1, 1);
-            let queue = queues.send(1, ()).expect("room").expect("a new queue");
+            let queues = table();
+            let queue = queues.send(1, ()).expect("a new queue");
             let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
             let carried = carry(Asking { peer, is_answered }, queue, &*platform.clock);
             let ((), seconds) = leap_until(&leaps, carried).await;
             assert!(expected.contains(&seconds), "{is_answered}: {seconds}");
-            assert!(queues.send(1, ()).is_ok_and(|queue| queue.is_some()), "its place is free again");
+            assert!(queues.send(1, ()).is_some(), "its place is free again");
         }
     }
 
     #[tokio::test]
     async fn a_mapping_whose_place_is_given_away_ends() {
         let (platform, _) = Leaping::platform();
-        let share = crate::gateway::queues::Share { owner: |_: &u8| [10, 0, 2, 15].into(), size: |()| 1, bytes: 10 };
-        let queues = Queues::with_shares(1, 1, share);
-        let first = queues.send(1, ()).expect("room").expect("a new queue");
-        let _second = queues.send(2, ()).expect("the first one gives way").expect("a new queue");
+        let queues = table();
+        let first = queues.send(1, ()).expect("a new queue");
+        let _second = queues.send(2, ()).expect("the first one gives way");
         let peer = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
         carry(Asking { peer, is_answered: false }, first, &*platform.clock).await;
     }

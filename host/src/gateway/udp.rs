@@ -21,7 +21,7 @@ use super::error_queue::{self, Told};
 use super::failure::Failure;
 use super::front::Octets;
 use super::mapping::{self, HopLimit, carry};
-use super::queues::{Queues, Share, TooManyQueues};
+use super::queues::{Queues, Share};
 use super::reply::Replies;
 use crate::address::Family;
 use crate::device::intercepted::Injector;
@@ -64,32 +64,26 @@ const ADMITTED: Duration = Duration::from_secs(1);
 impl Mappings {
     pub(super) fn new(shared: Arc<Shared>, replies: Replies, injector: Injector) -> Self {
         let share = Share { owner: SocketAddr::ip, size: |outbound: &Outbound| outbound.packet.len(), bytes: BYTES };
-        let queues = Queues::with_shares(MOST, QUEUE, share);
+        let queues = Queues::new(MOST, QUEUE, share);
         Self { shared, replies, injector, queues }
     }
 
     /// Sends a datagram of `app` to the outside.
     pub(super) fn send(&self, app: SocketAddr, outbound: Outbound) {
-        match self.queues.send(app, outbound) {
-            Ok(None) => {}
-            Ok(Some(queue)) => {
-                let (shared, replies) = (self.shared.clone(), self.replies.clone());
-                let clock = shared.platform.clock.clone();
-                let mapping = Mapping {
-                    shared,
-                    replies,
-                    injector: self.injector.clone(),
-                    app,
-                    peers: VecDeque::new(),
-                    admitted: None,
-                    hop_limit: HopLimit::default(),
-                    is_for_dns: true,
-                };
-                self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
-            }
-            Err(TooManyQueues) => tracing::debug!(
-                "{MOST} sockets of apps send datagrams through the gateway: a further one is not served"
-            ),
+        if let Some(queue) = self.queues.send(app, outbound) {
+            let (shared, replies) = (self.shared.clone(), self.replies.clone());
+            let clock = shared.platform.clock.clone();
+            let mapping = Mapping {
+                shared,
+                replies,
+                injector: self.injector.clone(),
+                app,
+                peers: VecDeque::new(),
+                admitted: None,
+                hop_limit: HopLimit::default(),
+                is_for_dns: true,
+            };
+            self.shared.spawn(async move { carry(mapping, queue, &*clock).await });
         }
     }
 }
