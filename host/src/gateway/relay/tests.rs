@@ -85,6 +85,7 @@ async fn fails(outside: &Stream) -> io::ErrorKind {
 /// Resets a connection of the host.
 fn abort(outside: Stream) {
     outside.set_zero_linger().expect("a reset");
+    drop(outside);
 }
 
 /// Writes until everything on the way is full.
@@ -143,9 +144,9 @@ async fn a_connection_of_which_one_half_has_ended_ends_after_five_silent_minutes
     for is_app_first in [true, false] {
         let mut world = World::new(&platform).await;
         if is_app_first {
-            world.end_app_s_half().await
+            world.end_app_s_half().await;
         } else {
-            world.end_outside_s_half().await
+            world.end_outside_s_half().await;
         }
         // What it carries keeps it.
         for number in 0..4 {
