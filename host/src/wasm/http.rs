@@ -20,12 +20,14 @@
 //! | `handler` | components that answer requests |
 //! | `listener` | the connections over which requests come |
 //! | `forward` | types whose bytes are those of a stream within |
+//! | `cooperative` | streams that let other tasks have a turn |
 //!
 //! All of this runs on a tokio runtime, which wasmtime-wasi-http needs. So it cannot be used in a
 //! [simulation](crate::platform::simulated).
 
 mod body;
 mod connect;
+mod cooperative;
 mod failure;
 mod forward;
 mod handler;
