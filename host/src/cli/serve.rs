@@ -28,7 +28,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use wasmtime_wasi_http::io::TokioIo;
 
 use self::client::Client;
-use self::progress::{Progress, Reading};
+use self::progress::{Exchange, Progress, Reading};
 use self::reply::Asker;
 use self::timer::TokioTimer;
 use super::app::AppPlan;
@@ -239,7 +239,11 @@ async fn converse(responder: Arc<Responder>, connection: HttpConnection, mut end
     http.timer(TokioTimer).header_read_timeout(patience);
     let service = service_fn({
         let progress = progress.clone();
-        move |request| Box::pin(respond(responder.clone(), progress.clone(), request, local))
+        move |request| {
+            // At once, because hyper reads on before it first polls what is returned.
+            let (request, exchange) = progress.begin(request);
+            Box::pin(respond(responder.clone(), request, exchange, local))
+        }
     });
     let mut conversation = http.serve_connection(TokioIo::new(&mut client), service);
     let ended = {
@@ -296,14 +300,13 @@ async fn leave(mut connection: HttpConnection, clock: &dyn Clock, patience: Dura
 /// what is wrong.
 async fn respond(
     responder: Arc<Responder>,
-    progress: Arc<Progress>,
-    request: Request<Incoming>,
+    request: Request<Reading<Incoming>>,
+    exchange: Exchange,
     local: SocketAddr,
 ) -> Result<Response<Body>, Infallible> {
     let asked = format!("{} {}", request.method(), request.uri());
     tracing::info!("a client asks for {asked}");
     let asker = Asker::of(&request);
-    let (request, exchange) = progress.begin(request);
     let response = match Asked::new(request, local) {
         Ok(request) => match responder.ask(request).await {
             Ok(response) => asker.answer(response),
