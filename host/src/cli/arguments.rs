@@ -161,13 +161,18 @@ pub(super) struct ServeArguments {
     #[arg(long = "addr", value_name = "ADDRESS:PORT")]
     pub(super) address: String,
 
-    /// How many requests may be answered at once; others wait
+    /// How many requests may be answered at once; others wait, for as long as --request-timeout says
     #[arg(long, value_name = "N", default_value = "100")]
     pub(super) requests: String,
 
     /// How long a request may take until its response begins; and, once that was sent, until the component has ended
     #[arg(long, value_name = "TIME", default_value = "30s")]
     pub(super) request_timeout: String,
+
+    /// How long a client may keep a connection or a component waiting: for the next request, for a part of its body, or
+    /// until it takes a part of the response
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(super) idle_timeout: String,
 
     #[command(flatten)]
     pub(super) run: RunArguments,

@@ -1,5 +1,8 @@
 //! Requests that a component answers: `xila-net serve`.
 
+mod client;
+mod progress;
+mod reply;
 mod timer;
 
 use std::convert::Infallible;
@@ -11,9 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use futures_util::FutureExt as _;
 use futures_util::future::{self, Either};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -23,6 +27,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use wasmtime_wasi_http::io::TokioIo;
 
+use self::client::Client;
+use self::progress::{Exchange, Progress, Reading};
+use self::reply::Asker;
 use self::timer::TokioTimer;
 use super::app::AppPlan;
 use super::arguments::ServeArguments;
@@ -37,10 +44,7 @@ use super::{run, say, values};
 use crate::platform::Clock;
 use crate::wasm::NetworkCtx;
 use crate::wasm::command::State;
-use crate::wasm::http::{Body, HttpConnection, HttpListener, Overdue, Unanswered};
-
-/// How long a client may take to send the head of a request, and how long a connection may be idle before its next.
-const IDLE: Duration = Duration::from_secs(60);
+use crate::wasm::http::{Asked, Body, HttpConnection, HttpListener, Overdue, Patience, Refused, Unanswered};
 
 /// How long a client may take to stop sending when its last response was sent.
 const LEAVING: Duration = Duration::from_secs(5);
@@ -52,14 +56,15 @@ pub(super) struct ServePlan {
     address: SocketAddr,
     /// How many requests are answered at once.
     requests: usize,
-    /// How long a request may take until its response begins, and the component to end after that.
-    patience: Duration,
+    /// How long a request may wait for its turn, and take from then until its response begins, and how long the component
+    /// to end after that; and how long its client may keep others waiting.
+    patience: Patience,
 }
 
 impl ServePlan {
     /// Parses the options. Error messages name the option.
     pub(super) fn new(arguments: &ServeArguments, app: AppPlan) -> Result<Self, String> {
-        let ServeArguments { address, requests, request_timeout, run: _ } = arguments;
+        let ServeArguments { address, requests, request_timeout, idle_timeout, run: _ } = arguments;
         Ok(Self {
             app,
             address: address.parse().map_err(|_| {
@@ -68,11 +73,10 @@ impl ServePlan {
             requests: Some(values::whole(requests).map_err(|problem| format!("--requests {problem}"))?)
                 .filter(|requests| (1..=Semaphore::MAX_PERMITS).contains(requests))
                 .ok_or_else(|| format!("--requests {requests}: it takes at least 1"))?,
-            patience: Some(
-                values::duration(request_timeout).map_err(|problem| format!("--request-timeout {problem}"))?,
-            )
-            .filter(|patience| !patience.is_zero())
-            .ok_or_else(|| format!("--request-timeout {request_timeout}: no component answers in no time"))?,
+            patience: Patience {
+                component: some_time("--request-timeout", request_timeout, "no component answers in no time")?,
+                client: some_time("--idle-timeout", idle_timeout, "no client sends in no time")?,
+            },
         })
     }
 
@@ -93,6 +97,12 @@ impl ServePlan {
         run::wasi_apart_from_streams(plan, &self.app)?;
         Ok(bytes)
     }
+}
+
+/// A time that is not zero, for the reason given.
+fn some_time(option: &str, text: &str, reason: &str) -> Result<Duration, String> {
+    let time = values::duration(text).map_err(|problem| format!("{option} {problem}"))?;
+    if time.is_zero() { Err(format!("{option} {text}: {reason}")) } else { Ok(time) }
 }
 
 /// Compiles the component, if the plan has one that answers requests.
@@ -142,7 +152,7 @@ struct Responder {
     plan: Arc<Plan>,
     name: String,
     app: AppPlan,
-    patience: Duration,
+    patience: Patience,
     answering: Answering,
     /// One for all instances, which are one app together.
     network: NetworkCtx,
@@ -220,12 +230,22 @@ async fn accept(listener: HttpListener, responder: Arc<Responder>) -> Result<Inf
 }
 
 /// Answers the requests of one connection. `ending` is held until it is closed.
-async fn converse(responder: Arc<Responder>, mut connection: HttpConnection, mut ending: watch::Receiver<bool>) {
-    let (peer, clock) = (connection.peer_addr(), responder.clock.clone());
-    let service = service_fn(move |request| Box::pin(respond(responder.clone(), request)));
+async fn converse(responder: Arc<Responder>, connection: HttpConnection, mut ending: watch::Receiver<bool>) {
+    let (peer, local) = (connection.peer_addr(), connection.local_addr());
+    let (clock, patience) = (responder.clock.clone(), responder.patience.client);
+    let progress = Arc::new(Progress::default());
+    let mut client = Client::new(connection, progress.clone(), clock.clone(), patience);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer).header_read_timeout(IDLE);
-    let mut conversation = http.serve_connection(TokioIo::new(&mut connection), service);
+    http.timer(TokioTimer).header_read_timeout(patience);
+    let service = service_fn({
+        let progress = progress.clone();
+        move |request| {
+            // At once, because hyper reads on before it first polls what is returned.
+            let (request, exchange) = progress.begin(request);
+            Box::pin(respond(responder.clone(), request, exchange, local))
+        }
+    });
+    let mut conversation = http.serve_connection(TokioIo::new(&mut client), service);
     let ended = {
         let ended = poll_fn(|cx| conversation.poll_without_shutdown(cx));
         let asked_to_end = pin!(ending.wait_for(|ending| *ending));
@@ -242,50 +262,77 @@ async fn converse(responder: Arc<Responder>, mut connection: HttpConnection, mut
         }
     };
     drop(conversation);
-    match ended {
-        Ok(()) => leave(connection, &*clock).await,
-        Err(error) => tracing::info!("the connection of {peer} has failed: {error}"),
+    let is_stuck = client.is_stuck();
+    let connection = client.into_inner();
+    let is_answered = match &ended {
+        Ok(()) => true,
+        // hyper has answered what is no request, and the rest of it may still come.
+        Err(error) => error.is_parse(),
+    };
+    if let Err(error) = ended {
+        tracing::info!("the connection of {peer} has failed: {error}");
+    }
+    if is_answered {
+        let patience = if *ending.borrow() && progress.is_over() { Duration::ZERO } else { LEAVING };
+        leave(connection, &*clock, patience).await;
+    } else if is_stuck {
+        // Otherwise the stack would keep what the client does not take.
+        connection.abort();
     }
 }
 
 /// Closes a connection whose last response was sent. What the client still sends, such as the rest of a request that
 /// was not read, is read for a while: otherwise the connection would be reset, and the client might lose the response
-/// (RFC 9112 section 9.6).
-async fn leave(mut connection: HttpConnection, clock: &dyn Clock) {
+/// (RFC 9112 section 9.6). Without patience, only what has come is read.
+async fn leave(mut connection: HttpConnection, clock: &dyn Clock, patience: Duration) {
     if connection.shutdown().await.is_ok() {
         let mut nowhere = tokio::io::sink();
-        clock.within(LEAVING, tokio::io::copy(&mut connection, &mut nowhere)).await;
+        let rest = tokio::io::copy(&mut connection, &mut nowhere);
+        if patience.is_zero() {
+            drop(rest.now_or_never());
+        } else {
+            clock.within(patience, rest).await;
+        }
     }
 }
 
-/// Answers one request: by the component, or in its place by a status that says what is wrong.
-async fn respond(responder: Arc<Responder>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Answers one request, which has come to the address `local`: by the component, or in its place by a status that says
+/// what is wrong.
+async fn respond(
+    responder: Arc<Responder>,
+    request: Request<Reading<Incoming>>,
+    exchange: Exchange,
+    local: SocketAddr,
+) -> Result<Response<Body>, Infallible> {
     let asked = format!("{} {}", request.method(), request.uri());
     tracing::info!("a client asks for {asked}");
-    let status = match responder.ask(request).await {
-        Ok(response) => {
-            tracing::info!("{asked}: {}", response.status());
-            return Ok(response);
+    let asker = Asker::of(&request);
+    let response = match Asked::new(request, local) {
+        Ok(request) => match responder.ask(request).await {
+            Ok(response) => asker.answer(response),
+            Err(status) => asker.answer(reply::of(status)),
+        },
+        Err(refused) => {
+            tracing::info!("{asked}: {refused}");
+            asker.answer_last(reply::of(match refused {
+                Refused::Invalid(_) => StatusCode::BAD_REQUEST,
+                Refused::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            }))
         }
-        Err(status) => status,
     };
-    tracing::info!("{asked}: {status}");
-    let text = format!("{status}\n");
-    let body = Full::from(text).map_err(|never: Infallible| match never {}).boxed_unsync();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    Ok(response)
+    tracing::info!("{asked}: {}", response.status());
+    Ok(response.map(|body| exchange.until_the_end_of(body).boxed_unsync()))
 }
 
 impl Responder {
     /// The component's response, or the status for there being none. Dropping the future ends the component.
-    async fn ask(&self, request: Request<Incoming>) -> Result<Response<Body>, StatusCode> {
-        // The semaphore is never closed.
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_closed| StatusCode::SERVICE_UNAVAILABLE)?;
+    async fn ask(&self, request: Asked<Reading<Incoming>>) -> Result<Response<Body>, StatusCode> {
+        let permit = self.clock.within(self.patience.component, self.permits.clone().acquire_owned()).await;
+        // The semaphore is never closed, so this is the time.
+        let permit = permit.and_then(Result::ok).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
         let state = self.state().map_err(|error| self.complain(&error))?;
         let store = self.answering.store(state);
-        let called = self.answering.handler.call(store, request, self.clock.clone(), self.patience);
-        let (answer, work) = called.map_err(|_no_host| StatusCode::BAD_REQUEST)?;
+        let (answer, work) = self.answering.handler.call(store, request, self.clock.clone(), self.patience);
         let turns = self.turns.clone();
         let mut working = Working(tokio::spawn(async move {
             let ended = turns.run(work).await;
@@ -303,7 +350,6 @@ impl Responder {
                 });
                 Ok(response)
             }
-            Err(Unanswered::NoHost) => Err(StatusCode::BAD_REQUEST),
             Err(Unanswered::Failed(error)) => Err(self.complain(&error.into())),
             Err(Unanswered::Ended) => match working.problem().await {
                 None => Err(self.complain(&anyhow::anyhow!("it ended without an answer"))),
@@ -369,7 +415,8 @@ mod tests {
         let plan = plan(&["--app", "b.wasm x", "a.wasm", "--addr", "[::1]:80", "--", "-v"]).expect("a plan");
         let serve = plan.serve.expect("something to serve");
         assert_eq!((serve.app.name().as_str(), &*serve.app.arguments), ("a.wasm", &["-v".to_owned()][..]));
-        assert_eq!((serve.requests, serve.patience), (100, Duration::from_secs(30)));
+        let patience = Patience { component: Duration::from_secs(30), client: Duration::from_secs(60) };
+        assert_eq!((serve.requests, serve.patience), (100, patience));
         assert_eq!(plan.apps.iter().map(AppPlan::name).collect::<Vec<_>>(), ["b.wasm"]);
     }
 
@@ -381,6 +428,7 @@ mod tests {
             ("--requests", "-1", "not a whole number"),
             ("--request-timeout", "0", "in no time"),
             ("--request-timeout", "5", "needs a unit"),
+            ("--idle-timeout", "0", "in no time"),
             ("--simulate", "1", "in real time"),
         ] {
             let given = format!("{option}={text}");

@@ -17,15 +17,19 @@
 //! | `roots` | the certificates that servers are verified by |
 //! | `tls` | the connections of `wasi:tls` |
 //! | `failure` | conversion of errors to those of `wasi:http` |
+//! | `asked` | the requests that components may be called with |
 //! | `handler` | components that answer requests |
 //! | `listener` | the connections over which requests come |
 //! | `forward` | types whose bytes are those of a stream within |
+//! | `cooperative` | streams that let other tasks have a turn |
 //!
 //! All of this runs on a tokio runtime, which wasmtime-wasi-http needs. So it cannot be used in a
 //! [simulation](crate::platform::simulated).
 
+mod asked;
 mod body;
 mod connect;
+mod cooperative;
 mod failure;
 mod forward;
 mod handler;
@@ -37,7 +41,8 @@ mod roots;
 mod send;
 mod tls;
 
-pub use handler::{Answer, Body, Handler, Overdue, Unanswered};
+pub use asked::{Asked, Refused};
+pub use handler::{Answer, Body, Handler, Overdue, Patience, Unanswered};
 pub use listener::{HttpConnection, HttpListener};
 pub use roots::{InvalidRoots, TlsRoots};
 

@@ -59,6 +59,28 @@ async fn a_server_that_hangs_up_is_no_response() {
     hanging_up.abort();
 }
 
+/// The program is told so, and the connection ends although the server has always more to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn interim_responses_without_end_are_no_response() {
+    let manager = manager();
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = TcpListener::bind(&manager.network(), local, ListenOptions::default()).expect("a listener");
+    let url = format!("GET http://{}/", listener.local_addr());
+    let flooding = tokio::spawn(async move {
+        for _ in FETCH {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            assert_ne!(stream.read(&mut [0; 1 << 12]).await.expect("a request"), 0);
+            while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {}
+        }
+    });
+    for program in FETCH {
+        let told = fetch(on(&manager, program), &url).await;
+        assert!(told.contains("ErrorCode::HttpProtocolError"), "{program}: {told}");
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(60), flooding).await.expect("a connection is still open");
+    ended.expect("the server has not failed");
+}
+
 /// HTTP/2 without being asked for it, and a response that ends too early.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_speak_http_is_told_from_one_that_hangs_up() {
@@ -91,6 +113,7 @@ async fn what_is_no_request_is_refused() {
             (format!("GET http://{at}/ header=transfer-encoding:chunked"), "HeaderError::Forbidden"),
             (format!("GET http://{at}/ header=a!b(:1"), "HeaderError::InvalidSyntax"),
             (format!("GET ws://{at}/"), "ErrorCode::HttpProtocolError"),
+            (format!("CONNECT http://{at}/"), "ErrorCode::HttpRequestMethodInvalid"),
             (
                 "GET http://127.0.0.1:99999/".to_owned(),
                 if program == "http_fetch" { "ErrorCode::HttpRequestUriInvalid" } else { "no authority" },

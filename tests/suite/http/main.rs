@@ -4,6 +4,7 @@
 //! Each program of `tests/programs` named `http_*`, each in JavaScript, and each in Python named `python_https*`, has a
 //! test of its name in a module of this suite; otherwise this file does not compile.
 
+mod clients;
 mod connections;
 mod failures;
 mod languages;

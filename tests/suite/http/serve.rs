@@ -17,15 +17,15 @@ use super::server::authority;
 use super::{FETCH, response};
 
 /// How long a line of output may take, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 const ADDRESS: &str = "127.0.0.1:8080";
 
 /// The programs that answer requests, one for each version of `wasi:http`.
-const ANSWER: [&str; 2] = ["http_answer", "http_answer_p3"];
+pub(super) const ANSWER: [&str; 2] = ["http_answer", "http_answer_p3"];
 
 /// `xila-net`, until this is dropped.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
     stderr: Lines<BufReader<ChildStderr>>,
@@ -40,7 +40,7 @@ impl Serving {
     }
 
     /// Starts the command with arguments and variables.
-    fn command(test: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Option<Self> {
+    pub(super) fn command(test: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Option<Self> {
         Self::command_by(test, &[], arguments, variables)
     }
 
@@ -84,7 +84,7 @@ impl Serving {
     }
 
     /// Waits until the command reports something with these words.
-    async fn until_it_reports(&mut self, words: &str) {
+    pub(super) async fn until_it_reports(&mut self, words: &str) {
         while let Some(line) = next(&mut self.stderr).await {
             if line.contains(words) {
                 return;
@@ -94,7 +94,7 @@ impl Serving {
     }
 
     /// Sends SIGINT, and returns the status.
-    async fn interrupt(&mut self) -> Option<i32> {
+    pub(super) async fn interrupt(&mut self) -> Option<i32> {
         self.signal().await;
         self.status().await
     }

@@ -8,6 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use wasmtime_wasi_http::Error;
 
+use super::cooperative::Cooperative;
 use super::link::Link;
 use super::origin::Origin;
 use super::pool::{Lease, Pool};
@@ -74,6 +75,8 @@ impl Connector {
         // Before anything is sent, because without a valid name the server could not be verified.
         let server = origin.server_name()?;
         let (stream, charge) = self.reach(&self.resolve(origin.host()).await?, origin.port()).await?;
+        // Below TLS, which reads for as long as a server sends nothing but empty records.
+        let stream = Cooperative(stream);
         let stream: Box<dyn Stream> = match server {
             None => Box::new(stream),
             Some(server) => {

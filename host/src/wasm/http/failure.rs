@@ -77,7 +77,7 @@ pub(super) fn of_http(failure: hyper::Error) -> Error {
     let mut cause = failure.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return of_stream(error).unwrap_or_else(|| of_tls(error));
+            return of_io(error);
         }
         if let Some(Error::HttpRequestBodySize(size)) = error.downcast_ref::<Error>() {
             return Error::HttpRequestBodySize(*size);
@@ -106,6 +106,24 @@ pub(super) fn of_body(failure: hyper::Error) -> Error {
     }
 }
 
+/// The error that hyper has met with while it read or wrote: one of TLS, of the connection, or its own of a body.
+fn of_io(failure: &io::Error) -> Error {
+    if failure.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return of_tls(failure);
+    }
+    of_stream(failure).unwrap_or_else(|| {
+        // hyper 1.12 tells apart what is wrong with chunks and trailers (RFC 9112 section 7.1) by words alone.
+        let words = failure.to_string();
+        if words.contains("chunk trailers") {
+            Error::HttpResponseTrailerSectionSize(None)
+        } else if words.contains("chunk") {
+            Error::HttpResponseTransferCoding(Some("chunked".to_owned()))
+        } else {
+            Error::HttpProtocolError
+        }
+    })
+}
+
 /// The error of a stream, if it is one of the connection.
 fn of_stream(failure: &io::Error) -> Option<Error> {
     match failure.kind() {
@@ -121,6 +139,13 @@ fn of_stream(failure: &io::Error) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper::client::conn::http1;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use wasmtime_wasi_http::io::TokioIo;
+
     use super::*;
 
     #[test]
@@ -143,5 +168,39 @@ mod tests {
         assert!(matches!(of_tls(&within(alert)), Error::TlsAlertReceived { alert_id: Some(40), .. }));
         assert!(matches!(of_tls(&within(rustls::Error::DecryptError)), Error::TlsProtocolError));
         assert!(matches!(of_tls(&io::ErrorKind::UnexpectedEof.into()), Error::ConnectionTerminated));
+    }
+
+    /// Why the body of a response is not whole, of which a server says the chunks.
+    async fn failure_of(chunks: &str) -> Error {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(near)).await.expect("a connection");
+        let connection = tokio::spawn(connection);
+        let serve = async {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(far.read_u8().await.expect("a request"));
+            }
+            let said = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+            far.write_all(said.as_bytes()).await.expect("a client");
+        };
+        let ask = async {
+            let response = sender.send_request(Request::new(Empty::<Bytes>::new())).await.expect("a head");
+            of_body(response.into_body().collect().await.expect_err("it is not whole"))
+        };
+        let (failure, ()) = tokio::join!(ask, serve);
+        connection.abort();
+        failure
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_body_is_no_error_of_tls() {
+        let coding =
+            |failure| matches!(failure, Error::HttpResponseTransferCoding(Some(coding)) if coding == "chunked");
+        for chunks in ["x\r\n", "2\r\nabc\r\n", "fffffffffffffffff\r\n"] {
+            assert!(coding(failure_of(chunks).await), "{chunks:?}");
+        }
+        let trailers = format!("0\r\na: {}\r\n\r\n", "b".repeat(1 << 17));
+        assert!(matches!(failure_of(&trailers).await, Error::HttpResponseTrailerSectionSize(_)));
+        assert!(matches!(failure_of("0\r\na b: c\r\n\r\n").await, Error::HttpProtocolError));
     }
 }

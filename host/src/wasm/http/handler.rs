@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{self, Either};
-use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -17,7 +16,8 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Result, Store, format_err};
 use wasmtime_wasi_http::{Error, FieldMap, WasiHttpView, p2, p3};
 
-use super::body::Held;
+use super::asked::Asked;
+use super::body::{Held, Timely};
 use crate::platform::Clock;
 
 /// The body of a response.
@@ -40,9 +40,16 @@ pub enum Unanswered {
     /// The component ended without an answer, or was ended. The result of its work says why.
     #[error("it ended without an answer")]
     Ended,
-    /// The request names no host, or not in text, which a request of HTTP/1.1 has to (RFC 9112 section 3.2).
-    #[error("the request names no host")]
-    NoHost,
+}
+
+/// How long a component and its client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a component may take to answer, and to end when its response was sent.
+    pub component: Duration,
+    /// How long the client may take to send each part of the body of its request. While the component does not wait for
+    /// one, no time passes.
+    pub client: Duration,
 }
 
 /// A component has taken too long, and was ended.
@@ -91,31 +98,30 @@ impl<T: WasiHttpView + Send + 'static> Handler<T> {
     ///
     /// The second value is the work of the component. Without it being polled, neither the response comes nor its body.
     /// It ends when the component has ended and the body was sent or dropped; or with an error, when the component
-    /// trapped, or was [`Overdue`] because it took longer than `patience`: to answer, or to end when the body was sent. The
-    /// time for the body itself is not limited here. If the component traps, or this work is dropped, while the body is
-    /// being written, the body ends with an error.
-    ///
-    /// # Errors
-    /// [`Unanswered::NoHost`]. The component was not called.
+    /// trapped, or was [`Overdue`] because it took longer than its [`Patience`]: to answer, or to end when the body was sent.
+    /// The time for sending the body is not limited here. If the component traps, or this work is dropped, while the body
+    /// is being written, the body ends with an error.
     pub fn call<B>(
         &self,
         store: Store<T>,
-        request: Request<B>,
+        asked: Asked<B>,
         clock: Arc<dyn Clock>,
-        patience: Duration,
-    ) -> Result<(Answer, impl Future<Output = Result<()>> + Send + use<T, B>), Unanswered>
+        patience: Patience,
+    ) -> (Answer, impl Future<Output = Result<()>> + Send + use<T, B>)
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let host = host_of(&request).ok_or(Unanswered::NoHost)?;
+        let Asked { request, authority } = asked;
         let (answer, answered) = oneshot::channel();
         let (stage, seen) = watch::channel(Stage::Asked);
         let reply = Reply { answer, stage, cut: Arc::default() };
-        let limit = limit(seen.clone(), clock, patience);
+        let limit = limit(seen.clone(), clock.clone(), patience.component);
+        let late: fn(Option<B::Error>) -> Error = |error| error.map_or(Error::ConnectionReadTimeout, Into::into);
+        let request = request.map(|body| Timely::new(body, clock, patience.client, late));
         let work: Pin<Box<dyn Future<Output = Result<()>> + Send>> = match &self.0 {
             Pre::P2(pre) => Box::pin(answer_p2(pre.clone(), store, request, reply)),
-            Pre::P3(pre) => Box::pin(answer_p3(pre.clone(), store, request, host, reply, seen)),
+            Pre::P3(pre) => Box::pin(answer_p3(pre.clone(), store, request, authority, reply, seen)),
         };
         let work = async move {
             match future::select(work, pin!(limit)).await {
@@ -123,7 +129,7 @@ impl<T: WasiHttpView + Send + 'static> Handler<T> {
                 Either::Right((overdue, _)) => Err(overdue.into()),
             }
         };
-        Ok((Answer(answered), work))
+        (Answer(answered), work)
     }
 }
 
@@ -205,12 +211,6 @@ async fn limit(mut stage: watch::Receiver<Stage>, clock: Arc<dyn Clock>, patienc
     Overdue::End(patience)
 }
 
-/// The host that a request is for.
-fn host_of<B>(request: &Request<B>) -> Option<Authority> {
-    let named = || request.headers().get(HOST)?.to_str().ok()?.parse().ok();
-    request.uri().authority().cloned().or_else(named)
-}
-
 async fn answer_p2<T, B>(
     pre: p2::bindings::ProxyPre<T>,
     mut store: Store<T>,
@@ -276,24 +276,4 @@ where
         .await??;
     ending.by_itself();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_a_request_is_in_its_target_or_in_its_header() {
-        let request = |target: &str, host: Option<&str>| {
-            let mut request = Request::builder().uri(target);
-            if let Some(host) = host {
-                request = request.header(HOST, host);
-            }
-            host_of(&request.body(()).expect("a request")).map(|host| host.to_string())
-        };
-        assert_eq!(request("/a", Some("example.org:8080")).as_deref(), Some("example.org:8080"));
-        assert_eq!(request("http://example.net/", Some("example.org")).as_deref(), Some("example.net"));
-        assert_eq!(request("/", None), None);
-        assert_eq!(request("/", Some("")), None);
-    }
 }

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::cooperative::Cooperative;
 use super::forward::forward_to_field;
 use crate::address::Family;
 use crate::error::Result;
@@ -43,7 +44,7 @@ impl HttpListener {
     pub async fn accept(&self) -> Result<HttpConnection> {
         let mut connection = poll_fn(|cx| self.0.poll_accept_within_quota(cx)).await?;
         connection.stream.set_on_outage(OnOutage::Wait);
-        Ok(HttpConnection(connection))
+        Ok(HttpConnection(Cooperative(connection)))
     }
 }
 
@@ -54,13 +55,24 @@ impl std::fmt::Debug for HttpListener {
 }
 
 /// A connection that was accepted. Dropping it closes it.
-pub struct HttpConnection(Connection);
+pub struct HttpConnection(Cooperative<Connection>);
 
 impl HttpConnection {
     /// The address of the client.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
-        self.0.stream.peer_addr()
+        self.0.0.stream.peer_addr()
+    }
+
+    /// The address that the client has connected to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.0.stream.local_addr()
+    }
+
+    /// Resets the connection: what the client has not received is lost, and it is told so.
+    pub fn abort(&self) {
+        self.0.0.stream.abort();
     }
 }
 

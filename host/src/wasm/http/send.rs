@@ -1,12 +1,15 @@
 //! One request and its response, with their timeouts.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, Uri};
+use futures_util::future::{self, Either};
+use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::{Lent, Settled, Timely};
@@ -18,6 +21,9 @@ use crate::platform::Clock;
 
 /// How long each step may take if the guest sets no timeout.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How many interim responses a server may send before the response (RFC 9110 section 15.2).
+const MOST_INTERIM: usize = 100;
 
 /// Sends a request over a connection that waits for one, or over a new one. Dropping the future ends the connection, and
 /// so does dropping the work that is returned with the response before the response has ended.
@@ -31,6 +37,10 @@ pub(super) async fn send(
     options: RequestOptions,
 ) -> Result<Exchange, Error> {
     let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } = options;
+    // What follows would be the bytes of a tunnel, of which `wasi:http` knows nothing (RFC 9110 section 9.3.6).
+    if *request.method() == Method::CONNECT {
+        return Err(Error::HttpRequestMethodInvalid);
+    }
     let origin = Origin::of(request.uri())?;
     *request.uri_mut() = target(request.uri())?;
     let clock = connector.clock();
@@ -62,13 +72,31 @@ pub(super) async fn send(
 /// Sends a request over one connection; returns the response when its head is there.
 async fn ask(
     mut lease: Lease,
-    request: Request<Lent>,
+    mut request: Request<Lent>,
     clock: &Arc<dyn Clock>,
     patience: Duration,
 ) -> Result<(Lease, Response<Incoming>), Error> {
-    let response = clock.within(patience, lease.link.send(request)).await;
-    let response = response.ok_or(Error::ConnectionReadTimeout)?.map_err(failure::of_http)?;
-    Ok((lease, response))
+    let flood = limit_interim(&mut request);
+    let response = {
+        let response = pin!(clock.within(patience, lease.link.send(request)));
+        match future::select(response, pin!(flood.notified())).await {
+            Either::Left((response, _)) => response.ok_or(Error::ConnectionReadTimeout)?,
+            Either::Right(((), _)) => return Err(Error::HttpProtocolError),
+        }
+    };
+    Ok((lease, response.map_err(failure::of_http)?))
+}
+
+/// What is told when a server sends too many interim responses to a request.
+fn limit_interim(request: &mut Request<Lent>) -> Arc<Notify> {
+    let (flood, seen) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+    let told = flood.clone();
+    hyper::ext::on_informational(request, move |_interim| {
+        if seen.fetch_add(1, Ordering::Relaxed) == MOST_INTERIM {
+            told.notify_one();
+        }
+    });
+    flood
 }
 
 /// The exchange whose response has begun on a connection. Each further part of it has to come in time.
