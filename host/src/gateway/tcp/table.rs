@@ -41,13 +41,15 @@ struct Entry<S> {
 /// The connections by their ends, with SYNs of the type `S`.
 pub(super) struct Table<S> {
     known: HashMap<Ends, Entry<S>>,
+    /// How many connections each address of an app has.
+    counts: HashMap<IpAddr, usize>,
     /// The number of connections so far.
     count: u64,
 }
 
 impl<S> Default for Table<S> {
     fn default() -> Self {
-        Self { known: HashMap::new(), count: 0 }
+        Self { known: HashMap::new(), counts: HashMap::new(), count: 0 }
     }
 }
 
@@ -88,6 +90,7 @@ impl<S> Table<S> {
         }
         self.count += 1;
         let (number, (gives_way, given_way)) = (self.count, oneshot::channel());
+        *self.counts.entry(ends.0.ip()).or_default() += 1;
         self.known.insert(ends, Entry { state: State::Held(syn), number, _gives_way: gives_way });
         Arrived::New { number, given_way }
     }
@@ -98,20 +101,34 @@ impl<S> Table<S> {
         if self.known.len() < MOST - RESERVE {
             return true;
         }
-        let mut counts = HashMap::<IpAddr, usize>::new();
-        self.known.keys().for_each(|(app, _)| *counts.entry(app.ip()).or_default() += 1);
-        let count = |app: &IpAddr| counts.get(app).copied().unwrap_or_default();
+        let count = |app: &IpAddr| self.counts.get(app).copied().unwrap_or_default();
         if self.known.len() < MOST {
             return count(&app) < FEW;
+        }
+        // Who has most finds no place, and this is found out without a look at all connections.
+        if self.counts.values().all(|most| *most <= count(&app) + 1) {
+            return false;
         }
         let held = self.known.iter().filter(|(_, entry)| matches!(entry.state, State::Held(_)));
         let held = held.map(|((known, destination), entry)| {
             ((count(&known.ip()), u64::MAX - entry.number), (*known, *destination))
         });
         match held.max_by_key(|(rank, _)| *rank) {
-            Some(((most, _), ends)) if most > count(&app) + 1 => self.known.remove(&ends).is_some(),
+            Some(((most, _), ends)) if most > count(&app) + 1 => self.forget(ends).is_some(),
             _ => false,
         }
+    }
+
+    fn forget(&mut self, ends: Ends) -> Option<Entry<S>> {
+        let entry = self.known.remove(&ends)?;
+        let app = ends.0.ip();
+        if let Some(count) = self.counts.get_mut(&app) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&app);
+            }
+        }
+        Some(entry)
     }
 
     /// The host has connected for a SYN, which is returned. `None` if the place was given to another connection.
@@ -144,7 +161,7 @@ impl<S> Table<S> {
     /// Forgets a connection, if it is still there. Returns its SYN if the host has not connected.
     pub(super) fn remove(&mut self, ends: Ends, number: u64) -> Option<S> {
         self.known.get(&ends).filter(|entry| entry.number == number)?;
-        match self.known.remove(&ends)?.state {
+        match self.forget(ends)?.state {
             State::Held(syn) => Some(syn),
             State::Admitted(..) | State::Open => None,
         }
@@ -223,6 +240,6 @@ mod tests {
         assert!(table.remove(at, number + 1).is_none());
         assert_eq!(table.known.len(), 1);
         assert!(table.remove(at, number).is_none(), "it was admitted");
-        assert!(table.known.is_empty());
+        assert!(table.known.is_empty() && table.counts.is_empty());
     }
 }
