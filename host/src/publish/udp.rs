@@ -106,8 +106,8 @@ impl Flow {
                 () = sleep_until(last + IDLE) => Event::Silence,
             };
             match event {
-                Event::Peer(Some(datagram)) => self.to_app(datagram).await,
-                Event::App(Ok(answer)) => self.to_peer(&answer).await,
+                Event::Peer(Some(datagram)) => self.inwards(datagram).await,
+                Event::App(Ok(answer)) => self.outwards(&answer).await,
                 Event::App(Err(ReceiveError::ConnectionRefused | ReceiveError::RemoteUnreachable)) => {
                     self.try_next().await;
                     continue;
@@ -122,14 +122,14 @@ impl Flow {
         }
     }
 
-    async fn to_app(&mut self, datagram: Datagram) {
+    async fn inwards(&mut self, datagram: Datagram) {
         self.way.send(&datagram.data).await;
         if !self.is_answered && self.kept.len() < KEPT {
             self.kept.push(datagram);
         }
     }
 
-    async fn to_peer(&mut self, answer: &[u8]) {
+    async fn outwards(&mut self, answer: &[u8]) {
         self.is_answered = true;
         self.kept = Vec::new();
         self.queue.touch();
