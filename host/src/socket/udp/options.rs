@@ -82,8 +82,9 @@ impl UdpSocket {
         self.dont_fragment.load(Ordering::Relaxed)
     }
 
-    /// Sets whether datagrams that exceed the path MTU are refused with [`SendError::PacketTooLarge`] (like
-    /// `IP_PMTUDISC_DO` of ip(7)) and not sent in fragments.
+    /// Sets whether datagrams that exceed the path MTU are refused with
+    /// [`SendError::PacketTooLarge`](crate::error::SendError::PacketTooLarge) (like `IP_PMTUDISC_DO` of ip(7)) and not
+    /// sent in fragments.
     pub fn set_dont_fragment(&self, dont_fragment: bool) {
         self.dont_fragment.store(dont_fragment, Ordering::Relaxed);
     }
