@@ -122,17 +122,22 @@ async fn datagrams_to_an_app_on_a_gateway_are_answered() {
     assert_eq!(&buffer[..count], b"answer");
 }
 
-#[tokio::test]
-async fn an_answer_comes_from_the_address_that_was_asked() {
-    let manager = Manager::new(platform());
+/// An app that answers each datagram with the same one, until the task is aborted.
+fn echo(manager: &Manager) -> tokio::task::JoinHandle<()> {
     let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
-    let echo = tokio::spawn(async move {
+    tokio::spawn(async move {
         let mut buffer = [0; 64];
         loop {
             let (count, from) = app.recv_from(&mut buffer).await.expect("a datagram");
             app.send_to(&buffer[..count], from).await.expect("sent");
         }
-    });
+    })
+}
+
+#[tokio::test]
+async fn an_answer_comes_from_the_address_that_was_asked() {
+    let manager = Manager::new(platform());
+    let echo = echo(&manager);
     for (all, own, asked) in [
         ("0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"),
         ("[::]:0", "127.0.0.1:0", "127.0.0.3"),
@@ -160,18 +165,11 @@ async fn an_answer_comes_from_the_address_that_was_asked() {
 #[tokio::test]
 async fn more_peers_than_can_be_known_are_answered_nevertheless() {
     let manager = Manager::new(platform());
-    let app = UdpSocket::bind(&manager.network(), end("127.0.0.1:53")).expect("a socket");
+    let echo = echo(&manager);
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
     let targets = vec![end("127.0.0.1:53")];
     tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
-    let echo = tokio::spawn(async move {
-        let mut buffer = [0; 64];
-        loop {
-            let (count, from) = app.recv_from(&mut buffer).await.expect("a datagram");
-            app.send_to(&buffer[..count], from).await.expect("sent");
-        }
-    });
     for number in 0..5000_u32 {
         let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         peer.send_to(&number.to_be_bytes(), at).await.expect("sent");
