@@ -21,7 +21,8 @@
 //! | `mapping`, `queues` | what both have in common; a bounded table of queues |
 //! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
 //! | `error_queue` | the ICMP errors that the host has received for a socket |
-//! | `resolvers` | the host's own DNS servers, and its file of hosts |
+//! | `resolvers` | the upstream of the gateway's DNS: the host's own DNS servers, and its file of hosts |
+//! | `resolv_conf` | the host's resolver configuration |
 //! | `failure` | what an error of a host's socket means to an app |
 
 mod echo;
@@ -33,6 +34,7 @@ mod outside;
 mod queues;
 mod relay;
 mod reply;
+mod resolv_conf;
 mod resolvers;
 mod tcp;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod udp;
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future;
@@ -52,6 +55,7 @@ pub(crate) use self::relay::{relay, reset};
 
 use self::front::Front;
 use self::reply::Replies;
+use self::resolv_conf::ResolvConf;
 use self::resolvers::HostResolvers;
 use self::tcp::Connections;
 use crate::address::{Cidr, MacAddress, Route};
@@ -91,6 +95,8 @@ impl Default for GatewayOptions {
 pub struct Gateway {
     hub: Hub,
     router: Router,
+    /// The search domains of the host, when the gateway was made.
+    search: Vec<String>,
     connections: Arc<Connections>,
     /// The gateway's own side of the network, with what it serves there.
     services: Services,
@@ -207,7 +213,9 @@ impl Gateway {
             parts = Some(connections.clone());
             Front::new(&shared, hardware, injector, connections, replies)
         });
-        let services = services_of(platform, Names { router, others: names }, hardware, mtu).map_err(failed)?;
+        let search = ResolvConf::read(Path::new(resolv_conf::PATH)).search();
+        let names = Names { router, others: names };
+        let services = services_of(platform, names, hardware, mtu, &search).map_err(failed)?;
         let services = Services::start(&Platform { devices: None, memory: None, ..platform.clone() }, device, services)
             .map_err(failed)?;
         services.interface().set_every_address(true).map_err(failed)?;
@@ -216,7 +224,7 @@ impl Gateway {
         }
         let Some(connections) = parts else { unreachable!("the device has made them") };
         connections.serve(&services.network()).map_err(failed)?;
-        Ok(Self { hub, router, connections, services, _ended: ended })
+        Ok(Self { hub, router, search, connections, services, _ended: ended })
     }
 
     /// A port of the gateway's network, for the interface of an app.
@@ -255,7 +263,7 @@ impl Gateway {
     }
 
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
-    /// at once. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own. From now
+    /// at once. It includes the search domains that the host had when the gateway was made. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own. From now
     /// on DHCP leases the address to nobody.
     ///
     /// # Errors
@@ -272,6 +280,7 @@ impl Gateway {
             config.routes.push(Route::default_via(router.address()).map_err(invalid)?);
             config.dns_servers.push(router.address());
         }
+        config.search_domains.clone_from(&self.search);
         Ok(config)
     }
 }
@@ -292,6 +301,7 @@ fn services_of(
     names: Names,
     hardware: MacAddress,
     mtu: usize,
+    search: &[String],
 ) -> Result<node::Config, dhcp::InvalidConfig> {
     let router = names.router;
     let IpAddr::V4(address) = router.v4.address() else { return Err(dhcp::InvalidConfig::Address) };
@@ -304,10 +314,12 @@ fn services_of(
     }
     dhcp.routers.push(address);
     dhcp.dns_servers.push(address);
+    dhcp.search = search.to_vec();
     dhcp.mtu = u16::try_from(mtu).ok();
     // The link-local address is filled in when there is one.
     let mut advertised = router::Config::new(Ipv6Addr::UNSPECIFIED, hardware);
     advertised.prefixes.extend(Prefix::new(router.v6));
+    advertised.search = search.to_vec();
     advertised.mtu = u32::try_from(mtu).ok();
     if let IpAddr::V6(address) = router.v6.address() {
         advertised.dns_servers.push(address);

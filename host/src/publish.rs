@@ -6,16 +6,17 @@
 mod datagrams;
 mod peers;
 mod proxy_protocol;
+mod targets;
 mod udp;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
-use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 pub use self::proxy_protocol::ProxyProtocol;
+pub use self::targets::Targets;
 pub use self::udp::UdpPublication;
 use crate::error::ConnectError;
 use crate::gateway::{relay, reset};
@@ -33,8 +34,8 @@ pub struct TcpPublication {
     pub listener: tokio::net::TcpListener,
     /// The network that the app is reached on.
     pub network: Network,
-    /// The addresses that the app may listen on, in the order in which they are tried.
-    pub targets: Vec<SocketAddr>,
+    /// Where the app may listen.
+    pub targets: Targets,
     /// How the app is told the peer's address.
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -43,7 +44,6 @@ impl TcpPublication {
     /// Carries connections until the future is dropped. A peer is reset where the app refuses it.
     pub async fn run(self) {
         let Self { listener, network, targets, proxy_protocol } = self;
-        let targets = Arc::<[SocketAddr]>::from(targets);
         let mut connections = JoinSet::new();
         let mut was_full = false;
         loop {
@@ -68,7 +68,7 @@ impl TcpPublication {
             }
             let (network, targets) = (network.clone(), targets.clone());
             connections.spawn(async move {
-                match connect(&network, &targets).await {
+                match connect(&network, &targets.now()).await {
                     Ok(app) => carry(stream, peer, app, proxy_protocol).await,
                     Err(error) => {
                         tracing::info!(%peer, %error, "the app does not take a connection to a published port");
@@ -82,7 +82,8 @@ impl TcpPublication {
 
 /// Connects to the first of some addresses where the app listens.
 async fn connect(network: &Network, targets: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let mut failure = ConnectError::InvalidArgument;
+    // It has no address at all, as before there is a lease.
+    let mut failure = ConnectError::RemoteUnreachable;
     for target in targets {
         match TcpStream::connect(network, *target).await {
             Ok(stream) => return Ok(stream),

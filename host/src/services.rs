@@ -14,7 +14,7 @@
 
 pub mod dhcp;
 pub mod dns;
-mod names;
+pub(crate) mod names;
 pub mod node;
 pub(crate) mod packet;
 pub mod router;

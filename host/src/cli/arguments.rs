@@ -204,8 +204,9 @@ Keys of gateway:
   Nothing else of this machine, of its links and of private networks is reached.
   An app has 10.0.2.15 and an IPv6 address, those on further interfaces of the
   gateway have 10.0.2.16 and so on, and 10.0.2.2 is their router and DNS server,
-  which asks this machine's, and has names as dns of --hub. The keys addr, dhcp
-  and autoconf are as for hubs.
+  which asks this machine's, and has names as dns of --hub. Names without a dot
+  are looked for in the search domains of this machine, unless search= is given.
+  The keys addr, dhcp and autoconf are as for hubs.
 
 Keys of tap:
   device=NAME   the TAP interface. Where there is none it is made, if privileges

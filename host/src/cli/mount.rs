@@ -205,7 +205,15 @@ impl Mounted {
             Some(gateway) if plan.addresses.is_empty() && !plan.dhcp && !plan.autoconfiguration => {
                 let known = gateway.configuration().with_context(option)?;
                 let dns_servers = if plan.dns_servers.is_empty() { known.dns_servers } else { config.dns_servers };
-                InterfaceConfig { addresses: known.addresses, routes: known.routes, dns_servers, ..config }
+                let is_searched = !plan.search_domains.is_empty();
+                let search_domains = if is_searched { config.search_domains } else { known.search_domains };
+                InterfaceConfig {
+                    addresses: known.addresses,
+                    routes: known.routes,
+                    dns_servers,
+                    search_domains,
+                    ..config
+                }
             }
             _ => config,
         };

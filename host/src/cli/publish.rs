@@ -7,12 +7,12 @@ use anyhow::{Context as _, Result, bail};
 use tokio::task::JoinSet;
 
 use super::app::AppPlan;
-use super::interface::Kind;
 use super::mount::Mounted;
 use super::plan::Plan;
 use super::serve::ServePlan;
 use crate::address::port_range;
-use crate::publish::{ProxyProtocol, TcpPublication, UdpPublication};
+use crate::interface::Interface;
+use crate::publish::{ProxyProtocol, Targets, TcpPublication, UdpPublication};
 use crate::socket::Network;
 
 /// A range of ports of this host that lead to as many ports of an app.
@@ -28,6 +28,15 @@ pub(super) struct PublishPlan {
     /// The index of the app.
     app: usize,
     proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The addresses at which an app may listen.
+#[derive(Clone)]
+struct Addresses {
+    /// The interfaces that the app is reached on.
+    interfaces: Vec<Interface>,
+    /// The only address, if the option gives one.
+    chosen: Option<IpAddr>,
 }
 
 /// The publications that run. They end when this is dropped.
@@ -118,8 +127,9 @@ impl PublishPlan {
         for (port, guest) in self.ports.clone().zip(self.first..) {
             let at = SocketAddr::new(self.host, port);
             let cannot = || format!("--publish {}: cannot listen at {at}", self.text);
-            let targets: Vec<SocketAddr> = addresses.iter().map(|address| SocketAddr::new(*address, guest)).collect();
-            let network = network.clone();
+            let addresses = addresses.clone();
+            let ends = move || addresses.now().into_iter().map(|address| SocketAddr::new(address, guest)).collect();
+            let (network, targets) = (network.clone(), Targets::from_fn(ends));
             if self.is_udp {
                 let socket = std::net::UdpSocket::bind(at).with_context(cannot)?;
                 socket.set_nonblocking(true).with_context(cannot)?;
@@ -138,42 +148,50 @@ impl PublishPlan {
 
     /// The network on which the app is reached, and the addresses at which it may listen. An app on a gateway is reached
     /// from there, and any other by its own network, as its neighbours on the same interfaces reach it.
-    fn app_of(&self, plan: &Plan, mounted: &Mounted) -> Result<(Network, Vec<IpAddr>)> {
+    fn app_of(&self, plan: &Plan, mounted: &Mounted) -> Result<(Network, Addresses)> {
         // The app of `serve` was the last one.
         let app = plan.apps.get(self.app).or(plan.serve.as_ref().map(ServePlan::app));
         let app = app.context("there is no such app")?;
         let has = |name: &str| app.interfaces.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
-        let addresses = |name: &str| -> Result<Vec<IpAddr>> {
-            let addresses = mounted.manager.interface(name)?.addresses();
-            Ok(addresses.iter().map(|address| address.address()).collect())
-        };
-        // An interface that is configured by its link may get the address later.
-        let may_change =
-            plan.interfaces.iter().any(|known| has(&known.name) && (known.dhcp || known.autoconfiguration));
-        let chosen = |found: Vec<IpAddr>| match self.address {
-            Some(address) if may_change || address.is_loopback() || found.contains(&address) => Ok(vec![address]),
-            Some(address) => {
-                let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                bail!("--publish {}: the app has no address {address}; it has {found}", self.text)
+        let own: Vec<_> = plan.interfaces.iter().filter(|known| has(&known.name)).collect();
+        let gateway = own.iter().find_map(|known| Some((known.name.as_str(), mounted.gateway(&known.name)?)));
+        let (network, names) = match gateway {
+            Some((name, gateway)) => (gateway.network(), vec![name]),
+            None => {
+                let names: Vec<&str> = own.iter().map(|known| known.name.as_str()).collect();
+                (mounted.manager.network_of(names.clone())?, names)
             }
-            None => Ok(found.into_iter().filter(|address| !is_link_local(*address)).collect()),
         };
-        let on_gateway =
-            plan.interfaces.iter().find(|known| matches!(known.kind, Kind::Gateway { .. }) && has(&known.name));
-        if let Some(interface) = on_gateway
-            && let Some(gateway) = mounted.gateway(&interface.name)
+        let interfaces = names.iter().rev().map(|name| mounted.manager.interface(name)).collect::<Result<_, _>>()?;
+        let addresses = Addresses { interfaces, chosen: self.address };
+        // An interface that is configured by its link may get the address later.
+        let may_change = own.iter().any(|known| known.dhcp || known.autoconfiguration);
+        let found = addresses.all();
+        if let Some(address) = self.address
+            && !(may_change || address.is_loopback() || found.contains(&address))
         {
-            return Ok((gateway.network(), chosen(addresses(&interface.name)?)?));
+            let found = found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            bail!("--publish {}: the app has no address {address}; it has {found}", self.text);
         }
-        let names: Vec<&str> =
-            plan.interfaces.iter().map(|known| known.name.as_str()).filter(|name| has(name)).collect();
-        let mut found = Vec::new();
-        for name in names.iter().rev() {
-            found.extend(addresses(name)?);
+        Ok((network, addresses))
+    }
+}
+
+impl Addresses {
+    /// The addresses of the interfaces. Loopback ones come last: a server at all addresses is reached at the others.
+    fn all(&self) -> Vec<IpAddr> {
+        let of = |interface: &Interface| interface.addresses().into_iter().map(|known| known.address());
+        let mut addresses: Vec<IpAddr> = self.interfaces.iter().flat_map(of).collect();
+        addresses.sort_by_key(IpAddr::is_loopback);
+        addresses
+    }
+
+    /// The addresses to try at present, in this order.
+    fn now(&self) -> Vec<IpAddr> {
+        match self.chosen {
+            Some(address) => vec![address],
+            None => self.all().into_iter().filter(|address| !is_link_local(*address)).collect(),
         }
-        // Loopback addresses come last: a server at all addresses is reached at the others.
-        found.sort_by_key(IpAddr::is_loopback);
-        Ok((mounted.manager.network_of(names)?, chosen(found)?))
     }
 }
 
@@ -219,6 +237,10 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::hub::{Hub, HubOptions};
+    use crate::interface::InterfaceConfig;
+    use crate::manager::Manager;
+    use crate::platform::tokio::platform;
 
     fn apps(names: &[&str]) -> Vec<AppPlan> {
         names.iter().map(|name| AppPlan::new(name.into())).collect()
@@ -266,5 +288,23 @@ mod tests {
         }
         let problem = PublishPlan::parse("8080:80@a", &apps(&["x/a.wasm", "y/a.wasm"])).expect_err("two of that name");
         assert!(problem.contains("several apps of that name"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn an_app_is_looked_for_at_the_addresses_of_the_moment_with_loopback_at_the_end() {
+        let manager = Manager::new(platform());
+        let hub = Hub::new(manager.platform(), HubOptions::default());
+        let addresses = ["10.0.0.1/24", "fe80::1/64"].map(|text| text.parse().expect("an address")).to_vec();
+        let config = InterfaceConfig { addresses, ..InterfaceConfig::default() };
+        let eth0 = manager.mount_interface("eth0", hub.port(), config).expect("an interface");
+        let interfaces = vec![manager.interface("lo").expect("a loopback"), eth0.clone()];
+        let addresses = Addresses { interfaces: interfaces.clone(), chosen: None };
+        let now = |addresses: &Addresses| addresses.now().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(now(&addresses), ["10.0.0.1", "127.0.0.1", "::1"]);
+        eth0.remove_address("10.0.0.1/24".parse().expect("an address")).expect("it has it");
+        eth0.add_address("10.0.0.9/24".parse().expect("an address")).expect("room");
+        assert_eq!(now(&addresses), ["10.0.0.9", "127.0.0.1", "::1"]);
+        let chosen = Addresses { interfaces, chosen: Some([10, 0, 0, 7].into()) };
+        assert_eq!(now(&chosen), ["10.0.0.7"]);
     }
 }

@@ -1,8 +1,8 @@
-//! The host's resolver configuration: its DNS servers (resolv.conf(5)), and its file of hosts (hosts(5)).
+//! How the host resolves names: by its DNS servers (resolv.conf(5)), after its file of hosts (hosts(5)).
 //!
 //! Both files are read for each question, because they change when the host moves to another network.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use core::net::{IpAddr, SocketAddr};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinEncodable as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
+use super::resolv_conf::{self, ResolvConf};
 use crate::address::Family;
 use crate::platform::Clock;
 use crate::services::dns::upstream::{ask_each, first_answer};
@@ -26,8 +27,6 @@ pub(super) struct HostResolvers {
     port: u16,
 }
 
-/// The most servers that are asked, the limit of resolv.conf(5).
-const MOST_SERVERS: usize = 3;
 /// How long an answer from the file of hosts is valid, in seconds.
 const TTL: u32 = 10;
 /// The longest DNS message.
@@ -35,22 +34,7 @@ const LONGEST: usize = 65535;
 
 impl HostResolvers {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, servers: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: PORT }
-    }
-
-    /// The servers that the host asks. Without a configuration, it asks one on itself.
-    fn servers(&self) -> Vec<SocketAddr> {
-        let text = std::fs::read_to_string(&self.servers).unwrap_or_default();
-        let mut servers: Vec<SocketAddr> = text
-            .lines()
-            .filter_map(|line| line.split_whitespace().next().filter(|word| *word == "nameserver").map(|_| line))
-            .filter_map(|line| server(line.split_whitespace().nth(1)?, self.port))
-            .take(MOST_SERVERS)
-            .collect();
-        if servers.is_empty() {
-            servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port));
-        }
-        servers
+        Self { clock, servers: resolv_conf::PATH.into(), hosts: "/etc/hosts".into(), port: PORT }
     }
 
     /// The addresses of a name in the file of hosts. `None` if it is not there.
@@ -101,7 +85,7 @@ impl HostResolvers {
                 Transport::Tcp => by_tcp(server, query).await.map_err(|error| failed(server, &error)),
             }
         };
-        ask_each(&*self.clock, self.servers(), ask).await
+        ask_each(&*self.clock, ResolvConf::read(&self.servers).servers(self.port), ask).await
     }
 }
 
@@ -114,15 +98,6 @@ impl Upstream for HostResolvers {
             }
         })
     }
-}
-
-/// The address of a server. A link-local one has the name or the index of its interface after it (RFC 4007 section 11).
-fn server(text: &str, port: u16) -> Option<SocketAddr> {
-    let Some((address, zone)) = text.split_once('%') else {
-        return text.parse().map(|address: IpAddr| SocketAddr::new(address, port)).ok();
-    };
-    let scope = zone.parse().ok().or_else(|| nix::net::if_::if_nametoindex(zone).ok())?;
-    Some(SocketAddrV6::new(address.parse().ok()?, port, 0, scope).into())
 }
 
 /// Sends a datagram from a random port, and waits for the answer.
@@ -195,22 +170,6 @@ mod tests {
         let mut message = Message::query();
         message.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
         message.to_bytes().expect("a message")
-    }
-
-    #[tokio::test]
-    async fn servers_are_read_as_the_host_reads_them() {
-        let text = "# a comment\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # two\n\
-                    nameserver nonsense\nnameservers 192.0.2.54\nnameserver 192.0.2.55\nnameserver 192.0.2.56\n";
-        let file = Temporary::new("resolv", text);
-        let resolvers = host(&file.0, NOWHERE.as_ref(), PORT);
-        let expected = ["192.0.2.53:53", "[2001:db8::53]:53", "192.0.2.55:53"].map(|it| it.parse().expect("an end"));
-        assert_eq!(resolvers.servers(), expected);
-        let file = Temporary::new("resolv-4", "nameserver fe80::53%lo\nnameserver fe80::54%7\nnameserver fe80::55%-\n");
-        let lo = nix::net::if_::if_nametoindex("lo").expect("a loopback");
-        let expected = [format!("[fe80::53%{lo}]:53"), "[fe80::54%7]:53".into()].map(|it| it.parse().expect("an end"));
-        assert_eq!(host(&file.0, NOWHERE.as_ref(), PORT).servers(), expected);
-        let none = host(NOWHERE.as_ref(), NOWHERE.as_ref(), PORT);
-        assert_eq!(none.servers(), ["127.0.0.1:53".parse().expect("an end")]);
     }
 
     #[tokio::test]

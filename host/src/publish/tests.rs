@@ -1,5 +1,7 @@
 //! Published ports, from the host's loopback to apps on a loopback of their own.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -16,7 +18,7 @@ fn end(text: &str) -> SocketAddr {
 async fn published(manager: &Manager, targets: &[&str], proxy_protocol: Option<ProxyProtocol>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
-    let targets = targets.iter().map(|target| end(target)).collect();
+    let targets = targets.iter().map(|target| end(target)).collect::<Vec<_>>().into();
     tokio::spawn(TcpPublication { listener, network: manager.network(), targets, proxy_protocol }.run());
     at
 }
@@ -78,7 +80,7 @@ async fn datagrams_of_several_peers_reach_the_app_and_its_answers_each_of_them()
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
     // The app does not receive at the first address.
-    let targets = vec![end("[::1]:53"), end("127.0.0.1:53")];
+    let targets = vec![end("[::1]:53"), end("127.0.0.1:53")].into();
     tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
     let echo = tokio::spawn(async move {
         let mut buffer = [0; 64];
@@ -110,7 +112,7 @@ async fn datagrams_to_an_app_on_a_gateway_are_answered() {
     let app = UdpSocket::bind(&apps.network(), end("0.0.0.0:53")).expect("a socket");
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
-    let targets = vec![end("10.0.2.15:53")];
+    let targets = vec![end("10.0.2.15:53")].into();
     tokio::spawn(UdpPublication { socket, network: gateway.network(), targets }.run());
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     peer.send_to(b"question", at).await.expect("sent");
@@ -145,7 +147,7 @@ async fn an_answer_comes_from_the_address_that_was_asked() {
     ] {
         let socket = tokio::net::UdpSocket::bind(all).await.expect("a port");
         let port = socket.local_addr().expect("an address").port();
-        let targets = vec![end("127.0.0.1:53")];
+        let targets = vec![end("127.0.0.1:53")].into();
         let publication = tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
         let peer = tokio::net::UdpSocket::bind(own).await.expect("a socket");
         // A connected socket takes answers from there alone.
@@ -168,7 +170,7 @@ async fn more_peers_than_can_be_known_are_answered_nevertheless() {
     let echo = echo(&manager);
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let at = socket.local_addr().expect("an address");
-    let targets = vec![end("127.0.0.1:53")];
+    let targets = vec![end("127.0.0.1:53")].into();
     tokio::spawn(UdpPublication { socket, network: manager.network(), targets }.run());
     for number in 0..5000_u32 {
         let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
@@ -178,4 +180,54 @@ async fn more_peers_than_can_be_known_are_answered_nevertheless() {
         assert_eq!(buffer[..count], number.to_be_bytes());
     }
     echo.abort();
+}
+
+/// An app that gets its address later.
+fn later(manager: &Manager) -> (Network, Targets, Arc<OnceLock<SocketAddr>>) {
+    let place = Arc::new(OnceLock::new());
+    let known = place.clone();
+    (manager.network(), Targets::from_fn(move || known.get().copied().into_iter().collect()), place)
+}
+
+#[tokio::test]
+async fn each_connection_goes_where_the_app_is_by_then() {
+    let manager = Manager::new(platform());
+    let (network, targets, place) = later(&manager);
+    let app = TcpListener::bind(&network, end("127.0.0.1:80"), ListenOptions::default()).expect("a listener");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("an address");
+    tokio::spawn(TcpPublication { listener, network, targets, proxy_protocol: None }.run());
+    let mut early = tokio::net::TcpStream::connect(at).await.expect("the host accepts");
+    let error = early.read(&mut [0; 8]).await.expect_err("a reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    place.set(end("127.0.0.1:80")).expect("it is set once");
+    let mut peer = tokio::net::TcpStream::connect(at).await.expect("a connection");
+    let (stream, _) = app.accept().await.expect("a connection");
+    stream.write_all(b"here").await.expect("room");
+    let mut received = [0; 4];
+    peer.read_exact(&mut received).await.expect("data");
+    assert_eq!(&received, b"here");
+}
+
+#[tokio::test]
+async fn each_datagram_goes_where_the_app_is_by_then_also_one_of_a_known_peer() {
+    let manager = Manager::new(platform());
+    let (network, targets, place) = later(&manager);
+    let app = UdpSocket::bind(&network, end("127.0.0.1:53")).expect("a socket");
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let at = socket.local_addr().expect("an address");
+    tokio::spawn(UdpPublication { socket, network, targets }.run());
+    let [peer, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+    peer.send_to(b"early", at).expect("sent");
+    place.set(end("127.0.0.1:53")).expect("it is set once");
+    let mut buffer = [0; 64];
+    let mut heard = Vec::new();
+    for (sender, text) in [(&peer, "now"), (&other, "too")] {
+        sender.send_to(text.as_bytes(), at).expect("sent");
+        // Whether the early one was carried before the app had its address is left to chance.
+        while heard.last().map(String::as_str) != Some(text) {
+            let (count, _) = app.recv_from(&mut buffer).await.expect("a datagram");
+            heard.push(String::from_utf8_lossy(&buffer[..count]).into_owned());
+        }
+    }
 }

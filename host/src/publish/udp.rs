@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::Targets;
 use super::datagrams::Datagrams;
 use super::peers::{Datagram, Peers, Queue};
 use crate::address::Family;
@@ -32,9 +33,8 @@ pub struct UdpPublication {
     pub socket: tokio::net::UdpSocket,
     /// The network that the app is reached on.
     pub network: Network,
-    /// The addresses that the app may receive at, in the order in which they are tried: the next one when the network
-    /// tells that nothing receives at one.
-    pub targets: Vec<SocketAddr>,
+    /// Where the app may receive. The next target is tried when the network tells that nothing receives at one.
+    pub targets: Targets,
 }
 
 impl UdpPublication {
@@ -45,7 +45,7 @@ impl UdpPublication {
             Ok(outside) => Arc::new(outside),
             Err(error) => return tracing::warn!(%error, "a published port cannot tell its addresses apart"),
         };
-        let (targets, peers) = (Arc::<[SocketAddr]>::from(targets), Peers::new(MOST, QUEUE, MOST_BYTES));
+        let peers = Peers::new(MOST, QUEUE, MOST_BYTES);
         let mut tasks = JoinSet::new();
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {
@@ -60,7 +60,7 @@ impl UdpPublication {
                 }
             };
             if let Some(queue) = peers.receive(ends, &buffer[..length]) {
-                let way = Way { network: network.clone(), targets: targets.clone(), at: 0, app: None };
+                let way = Way::new(network.clone(), targets.clone());
                 let flow = Flow { queue, outside: outside.clone(), way, kept: Vec::new(), is_answered: false };
                 tasks.spawn(flow.serve());
             }
@@ -71,7 +71,10 @@ impl UdpPublication {
 /// The way to the app: the addresses that it may receive at, of which one is tried at a time.
 struct Way {
     network: Network,
-    targets: Arc<[SocketAddr]>,
+    targets: Targets,
+    /// The targets that there were when the first of them was tried.
+    known: Vec<SocketAddr>,
+    /// The place of the present target among them.
     at: usize,
     /// The socket that is connected to the present target, once there was something to send.
     app: Option<UdpSocket>,
@@ -156,9 +159,16 @@ impl Flow {
 }
 
 impl Way {
+    const fn new(network: Network, targets: Targets) -> Self {
+        Self { network, targets, known: Vec::new(), at: 0, app: None }
+    }
+
     /// Sends a datagram to the present target, or to the next one that can be reached.
     async fn send(&mut self, datagram: &[u8]) {
-        while let Some(target) = self.targets.get(self.at).copied() {
+        if self.at == 0 && self.app.is_none() {
+            self.known = self.targets.now();
+        }
+        while let Some(target) = self.known.get(self.at).copied() {
             let sent = match self.socket(target) {
                 Ok(app) => app.send(datagram).await.map_err(|error| error.to_string()),
                 Err(error) => Err(error),
@@ -188,7 +198,7 @@ impl Way {
     fn advance(&mut self) -> bool {
         self.app = None;
         self.at += 1;
-        let is_another = self.at < self.targets.len();
+        let is_another = self.at < self.known.len();
         if !is_another {
             self.at = 0;
         }

@@ -6,7 +6,7 @@ use crate::socket::dns::is_search_domain;
 
 /// The DNS encoding of a domain (RFC 1035 section 3.1), without compression. `None` if it is not a name that hosts
 /// could search.
-pub(super) fn encode(domain: &str) -> Option<Vec<u8>> {
+pub(crate) fn encode(domain: &str) -> Option<Vec<u8>> {
     if !domain.is_ascii() || !is_search_domain(domain) {
         return None;
     }

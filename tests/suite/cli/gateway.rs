@@ -293,10 +293,14 @@ fn names_are_resolved_by_the_servers_of_the_host() {
         // `ip netns exec` puts these files in the place of those in /etc.
         let etc = Etc::new(
             world.host.name(),
-            &[("resolv.conf", "nameserver 198.51.100.2\n"), ("hosts", "192.0.2.9 known\n")],
+            &[("resolv.conf", "search corp.example\nnameserver 198.51.100.2\n"), ("hosts", "192.0.2.9 known\n")],
         );
         let dnsmasq = ["--keep-in-foreground", "--no-resolv", "--no-hosts", "--port=53", "--user=root", "--pid-file="];
-        let records = ["--address=/page.example/198.51.100.2", "--txt-record=long.example,text", "--log-facility=-"];
+        let records = [
+            "--address=/page.example/page.corp.example/198.51.100.2",
+            "--txt-record=long.example,text",
+            "--log-facility=-",
+        ];
         let _dnsmasq = world.far.start("dnsmasq", &[&dnsmasq[..], &records[..]].concat());
         let _server = world.serve(PAGE).await;
         let mut fetched = world.run(&["--net", "%http-get", "http://page.example/"]).await;
@@ -309,6 +313,13 @@ fn names_are_resolved_by_the_servers_of_the_host() {
         }
         fetched.expect(0, &[]);
         assert_eq!(fetched.stdout, "a page for 198.51.100.1");
+        // A name without a dot is looked for in the host's domains, however the interface is configured.
+        for net in ["--net", "--net=dhcp", "--net=autoconf"] {
+            let found = world.run(&[net, "%dig", "page"]).await;
+            assert!(found.stdout.contains("198.51.100.2"), "{net}: {}{}", found.stdout, found.stderr);
+        }
+        let elsewhere = world.run(&["--net=search=lab.example", "%dig", "page"]).await;
+        assert_ne!(elsewhere.status, Some(0), "{}", elsewhere.stdout);
         let known = world.run(&["--net", "%dig", "known"]).await;
         assert!(known.stdout.contains("192.0.2.9"), "{}{}", known.stdout, known.stderr);
         let host = world.run(&["--net", "%dig", "host.internal"]).await;
