@@ -21,7 +21,7 @@
 //! | `mapping`, `queues` | what both have in common; a bounded table of queues |
 //! | `reply` | packets that the gateway sends to apps: resets, errors, datagrams, echo replies |
 //! | `error_queue` | the ICMP errors that the host has received for a socket |
-//! | `resolvers` | the upstream of the gateway's DNS: the host's own DNS servers, and its file of hosts |
+//! | `resolvers` | whom the gateway's DNS asks: the host's own DNS servers, and its file of hosts |
 //! | `resolv_conf` | the host's resolver configuration |
 //! | `failure` | what an error of a host's socket means to an app |
 
@@ -56,7 +56,7 @@ pub(crate) use self::relay::{relay, reset};
 use self::front::Front;
 use self::reply::Replies;
 use self::resolv_conf::ResolvConf;
-use self::resolvers::HostResolvers;
+use self::resolvers::{HostResolvers, HostsFile};
 use self::tcp::Connections;
 use crate::address::{Cidr, MacAddress, Route};
 use crate::device::hub::{Hub, HubOptions, HubPort};
@@ -327,6 +327,9 @@ fn services_of(
     let dns = dns::Config {
         zone: ZONE.to_owned(),
         names: Arc::new(names),
+        // Networks of clouds have names in this domain, too.
+        is_shared: true,
+        hosts: Some(Arc::new(HostsFile::new())),
         networks: vec![router.v4, router.v6],
         upstream: Some(Arc::new(HostResolvers::new(platform.clock.clone()))),
     };
@@ -343,7 +346,7 @@ fn services_of(
 /// The domain of the names that a gateway knows itself.
 const ZONE: &str = "internal";
 /// The name of the gateway in that domain, behind which ports of the host may be allowed.
-const HOST: &str = "host";
+pub(crate) const HOST: &str = "host";
 
 /// The names that a gateway's DNS answers itself: its own, and those that it was given.
 struct Names {
@@ -363,7 +366,8 @@ impl dns::Names for Names {
         if self.router.is(address) {
             return Some(HOST.to_owned());
         }
-        self.others.as_ref()?.reverse(address)
+        // That name leads to the gateway.
+        self.others.as_ref()?.reverse(address).filter(|name| name != HOST)
     }
 }
 

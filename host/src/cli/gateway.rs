@@ -77,6 +77,12 @@ impl GatewayNetwork {
         let mut networks: Vec<Self> = Vec::new();
         for interface in interfaces {
             let Kind::Gateway { hub, options } = &interface.kind else { continue };
+            if interface.name.eq_ignore_ascii_case(gateway::HOST) {
+                return Err(format!(
+                    "{}: host.internal is this machine on a gateway; give the interface another name",
+                    interface.option()
+                ));
+            }
             let known = networks.iter().position(|network| hub.is_some() && network.hub == *hub);
             let place = known.unwrap_or_else(|| {
                 networks.push(Self { hub: hub.clone(), interfaces: Vec::new(), given: None });
@@ -143,6 +149,12 @@ mod tests {
         }
         let problem = problem("a=gateway,allow-host=::ffff:127.0.0.1");
         assert!(problem.contains("give the IPv4 address"), "{problem}");
+    }
+
+    #[test]
+    fn the_name_of_the_machine_is_no_interface_s() {
+        let problem = GatewayNetwork::all(&parse(&["Host=gateway"])).expect_err("it is taken");
+        assert!(problem.starts_with("--interface Host=gateway: host.internal is this machine"), "{problem}");
     }
 
     #[test]

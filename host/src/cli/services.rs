@@ -85,8 +85,9 @@ impl HubServices {
             "addr" => self.add(network_address(value)?, value)?,
             "dhcp" => {
                 let own = own_address(network_address(value)?);
-                dhcp::Config::new(own)
-                    .map_err(|_| format!("{value}: not an IPv4 network with room, such as 10.0.0.0/24"))?;
+                dhcp::Config::new(own).map_err(|_| {
+                    format!("{value}: not an IPv4 network whose addresses hosts can have, such as 10.0.0.0/24")
+                })?;
                 if self.dhcp.replace(own).is_some() {
                     return twice();
                 }
@@ -251,6 +252,8 @@ impl HubServices {
         let dns = self.domain.clone().map(|zone| dns::Config {
             zone,
             names,
+            is_shared: false,
+            hosts: None,
             networks: self.addresses.clone(),
             upstream: None,
         });
@@ -335,7 +338,11 @@ impl AppNames {
 impl dns::Names for AppNames {
     fn lookup(&self, name: &str) -> Option<Vec<IpAddr>> {
         let known = self.known.lock();
-        let (_, interfaces) = known.iter().find(|(known, _)| known == name)?;
+        let Some((_, interfaces)) = known.iter().find(|(known, _)| known == name) else {
+            // What is between a name and the zone exists, too (RFC 8020).
+            let is_above = |known: &str| known.strip_suffix(name).is_some_and(|below| below.ends_with('.'));
+            return known.iter().any(|(known, _)| is_above(known)).then(Vec::new);
+        };
         let mut addresses: Vec<IpAddr> = interfaces.iter().flat_map(global).collect();
         // Two apps may share an interface.
         addresses.sort_unstable();
@@ -413,6 +420,7 @@ mod tests {
             ("net,dhcp=10.0.0.0/24,pool=10.0.0.1-10.0.0.1", "has only addresses that are taken"),
             ("net,dhcp=10.0.0.0/24,addr=10.0.0.2/24,pool=10.0.0.1-10.0.0.2", "has only addresses that are taken"),
             ("net,dhcp=10.0.0.0/24,dns,forward=10.0.0.1", "forward=10.0.0.1: it is the address of the services"),
+            ("net,dhcp=240.0.0.0/8", "240.0.0.0/8: not an IPv4 network"),
             ("net,dhcp=10.0.0.0/24,lease=10ms", "shorter than a second"),
             ("net,pool=10.0.0.9-10.0.0.10", "give that too"),
             ("net,ra=fd00::/48", "not an IPv6 prefix of 64 bits"),

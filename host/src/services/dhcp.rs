@@ -44,6 +44,8 @@ const SHORTEST: u32 = 60;
 const MOST: usize = 16;
 /// The lease time that means "for ever" (RFC 2131 section 3.3).
 const INFINITE: u32 = u32::MAX;
+/// The length of the option that holds the mask, its code and its length included.
+const MASK_OPTION: usize = 6;
 const BROADCAST_HARDWARE: [u8; 6] = [0xff; 6];
 
 /// The configuration of a server. [`Config::new`] fills it in for a network.
@@ -73,8 +75,9 @@ pub struct Config {
 /// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
-    /// The server's address is not an IPv4 address that a host of its network can have.
-    #[error("the server's address is no host's in an IPv4 network")]
+    /// The server's address is not an IPv4 address that a host of its network can have, or the network has some that
+    /// no host can have: those of 0.0.0.0/8, and loopback, multicast and reserved ones.
+    #[error("the server's address is no host's in an IPv4 network, or the network has addresses that no host has")]
     Address,
     /// The pool is empty or not within the network, or all of its addresses are taken already: by the server itself, for
     /// instance.
@@ -116,8 +119,8 @@ impl Config {
     }
 }
 
-/// The addresses that hosts of an IPv4 network can have; `None` if `address` is not one of them. A network of two
-/// addresses has no broadcast address (RFC 3021).
+/// The addresses that hosts of an IPv4 network can have; `None` if `address` is not one of them, or if the network has
+/// others that are [no host's](is_host). A network of two addresses has no broadcast address (RFC 3021).
 fn hosts(address: Cidr) -> Option<RangeInclusive<Ipv4Addr>> {
     let (IpAddr::V4(own), IpAddr::V4(first)) = (address.address(), address.network().address()) else { return None };
     let first = first.to_bits();
@@ -128,12 +131,16 @@ fn hosts(address: Cidr) -> Option<RangeInclusive<Ipv4Addr>> {
         // Without a prefix, everybody is on the link. With 32, there is nobody else.
         _ => return None,
     };
-    let is_one = hosts.contains(&own.to_bits()) && is_host(own);
-    is_one.then(|| Ipv4Addr::from_bits(*hosts.start())..=Ipv4Addr::from_bits(*hosts.end()))
+    let is_one = hosts.contains(&own.to_bits());
+    let (first, last) = (Ipv4Addr::from_bits(*hosts.start()), Ipv4Addr::from_bits(*hosts.end()));
+    // If a network has addresses that no host can have, one of its ends is among them.
+    (is_one && is_host(first) && is_host(last)).then_some(first..=last)
 }
 
-fn is_host(address: Ipv4Addr) -> bool {
-    crate::address::is_unicast(address.into()) && !address.is_loopback()
+/// Whether a host can have an address: it is not one of 0.0.0.0/8, and no loopback, multicast or reserved one (RFC 1122
+/// section 3.2.1.3).
+const fn is_host(address: Ipv4Addr) -> bool {
+    !matches!(address.octets(), [0 | 127 | 224..=255, ..])
 }
 
 /// A datagram to send from the server's address and [port](SERVER_PORT).
@@ -173,7 +180,8 @@ pub struct Statistics {
     pub released: u64,
     /// Messages that were not answered because no address was free.
     pub exhausted: u64,
-    /// Datagrams that are not well-formed messages of clients.
+    /// Datagrams that are not well-formed messages of clients, or that name an address which a client or its relay
+    /// cannot have.
     pub malformed: u64,
 }
 
@@ -182,6 +190,8 @@ pub struct Statistics {
 pub struct Server {
     address: Ipv4Addr,
     network: Cidr,
+    /// The addresses that hosts of the network can have.
+    hosts: RangeInclusive<Ipv4Addr>,
     /// The lease time in seconds.
     lease: u32,
     /// The options of the configuration, which clients may ask for. The mask comes first (RFC 2132 section 3.3).
@@ -215,6 +225,7 @@ impl Server {
         Ok(Self {
             address,
             network: config.address,
+            hosts,
             lease: u32::try_from(config.lease.as_secs()).unwrap_or(INFINITE),
             options,
             bindings: Bindings::new(pool, reserved),
@@ -247,12 +258,12 @@ impl Server {
     /// Takes a message of a client, which is the payload of a datagram to [`SERVER_PORT`], from a neighbour with this
     /// hardware address. `None`: there is nothing to answer.
     pub fn handle(&mut self, now: Instant, sender: MacAddress, payload: &[u8]) -> Option<Answer> {
-        let Some(request) = Request::parse(payload) else {
+        let Some(request) = Request::parse(payload).filter(|request| self.is_possible(request)) else {
             self.statistics.malformed = self.statistics.malformed.saturating_add(1);
             return None;
         };
         // A relay names its address in the clients' network, by which the server picks addresses (section 4.3.1).
-        if request.relay.is_some_and(|relay| relay == self.address || !self.network.contains(relay.into())) {
+        if request.relay.is_some_and(|relay| !self.network.contains(relay.into())) {
             return None;
         }
         let (kind, address) = match request.kind {
@@ -286,8 +297,22 @@ impl Server {
         Some(Answer { hardware, destination, payload })
     }
 
+    /// Whether the client and the relay of a message can have the addresses that it names. A client that asks for an
+    /// offer should not have one yet (table 5), and may name any.
+    fn is_possible(&self, request: &Request) -> bool {
+        let is_elsewhere = |address: Ipv4Addr| is_host(address) && !self.network.contains(address.into());
+        let is_anybody = |address: Ipv4Addr| self.is_neighbour(address) || is_elsewhere(address);
+        let client = request.address.filter(|_| request.kind != Kind::Discover);
+        client.is_none_or(is_anybody) && request.relay.is_none_or(is_anybody)
+    }
+
+    /// Whether another host of the network can have an address.
+    fn is_neighbour(&self, address: Ipv4Addr) -> bool {
+        self.hosts.contains(&address) && address != self.address
+    }
+
     /// Reserves an address for a client (section 4.3.1). `None` if none is free.
-    fn discover(&mut self, now: Instant, request: &Request<'_>) -> Option<Ipv4Addr> {
+    fn discover(&mut self, now: Instant, request: &Request) -> Option<Ipv4Addr> {
         let Some(address) = self.bindings.choose(&request.client, request.requested, now) else {
             self.statistics.exhausted = self.statistics.exhausted.saturating_add(1);
             return None;
@@ -301,7 +326,7 @@ impl Server {
 
     /// Decides about a request (section 4.3.2): `Some(Some(address))` grants it, `Some(None)` refuses it, and `None` is
     /// silence.
-    fn request(&mut self, now: Instant, request: &Request<'_>) -> Option<Option<Ipv4Addr>> {
+    fn request(&mut self, now: Instant, request: &Request) -> Option<Option<Ipv4Addr>> {
         let Request { client, hardware, address: ciaddr, requested, server, .. } = request;
         if server.is_some_and(|server| server != self.address) {
             // SELECTING, and the client has selected another server's offer.
@@ -343,7 +368,7 @@ impl Server {
     }
 
     /// Sets an address aside that its client has found in use (section 4.3.3).
-    fn decline(&mut self, now: Instant, request: &Request<'_>) {
+    fn decline(&mut self, now: Instant, request: &Request) {
         let Some(address) = request.requested.filter(|_| request.server == Some(self.address)) else { return };
         if self.bindings.decline(&request.client, address, now + DECLINED) {
             self.statistics.declined = self.statistics.declined.saturating_add(1);
@@ -352,7 +377,7 @@ impl Server {
     }
 
     /// Ends a lease (section 4.3.4).
-    fn release(&mut self, now: Instant, request: &Request<'_>) {
+    fn release(&mut self, now: Instant, request: &Request) {
         let is_own = request.address.is_some() && request.address == self.bindings.of(&request.client);
         if is_own
             && request.server.is_none_or(|server| server == self.address)
@@ -363,7 +388,7 @@ impl Server {
     }
 
     /// The lease time for a client in seconds: the one that it wants, if that is not longer than the server's.
-    fn lifetime(&self, request: &Request<'_>) -> u32 {
+    fn lifetime(&self, request: &Request) -> u32 {
         request.lifetime.map_or(self.lease, |wanted| wanted.max(SHORTEST).min(self.lease))
     }
 
@@ -371,15 +396,14 @@ impl Server {
     fn destination(
         &self,
         kind: AnswerKind,
-        request: &Request<'_>,
+        request: &Request,
         sender: MacAddress,
         address: Option<Ipv4Addr>,
     ) -> ([u8; 6], SocketAddrV4) {
         if let Some(relay) = request.relay {
             return (sender.octets(), SocketAddrV4::new(relay, SERVER_PORT));
         }
-        // A client that asks for an offer should not have an address yet (table 5), and may name any.
-        let own = request.address.filter(|own| self.network.contains((*own).into()));
+        let own = request.address.filter(|own| self.is_neighbour(*own));
         let unicast = match kind {
             AnswerKind::Nak => None,
             AnswerKind::Offer | AnswerKind::Ack => own.or_else(|| address.filter(|_| !request.wants_broadcast())),
@@ -391,7 +415,7 @@ impl Server {
     }
 
     /// The message (table 3). `address` is the leased one.
-    fn message(&self, kind: AnswerKind, request: &Request<'_>, address: Option<Ipv4Addr>) -> Vec<u8> {
+    fn message(&self, kind: AnswerKind, request: &Request, address: Option<Ipv4Addr>) -> Vec<u8> {
         let mut writer = Writer::new(kind, request, address, self.address);
         if kind == AnswerKind::Nak {
             writer.put(code::TEXT, b"not an address that this client can have");
@@ -407,13 +431,36 @@ impl Server {
                 writer.put(code::REBINDING, &rebinding.to_be_bytes());
             }
         }
-        let is_wanted = |wanted: u8| {
-            wanted == code::MASK || request.parameters.is_none_or(|parameters| parameters.contains(&wanted))
-        };
-        for (code, data) in self.options.iter().filter(|(code, _)| is_wanted(*code)) {
-            writer.put(*code, data);
+        // The mask is always sent, also if others that come before it leave little room.
+        writer.keep(MASK_OPTION);
+        for (option, data) in self.options_for(request) {
+            if option == code::MASK {
+                writer.keep(0);
+            }
+            writer.put(option, data);
         }
         writer.finish()
+    }
+
+    /// The options of the configuration that a client asks for, in the order in which it does (RFC 2132 section 9.8).
+    /// The mask is always one of them.
+    fn options_for(&self, request: &Request) -> Vec<(u8, &[u8])> {
+        let all = self.options.iter().map(|(option, data)| (*option, data.as_slice()));
+        let Some(parameters) = &request.parameters else { return all.collect() };
+        let place = |wanted: u8| parameters.iter().position(|parameter| *parameter == wanted);
+        let is_wanted = |wanted: u8| wanted == code::MASK || place(wanted).is_some();
+        let mut options: Vec<(u8, &[u8])> = all.filter(|(option, _)| is_wanted(*option)).collect();
+        // A mask that was not asked for comes first.
+        options.sort_by_cached_key(|(option, _)| place(*option));
+        let find = |wanted: u8| options.iter().position(|(option, _)| *option == wanted);
+        let (routers, mask) = (find(code::ROUTERS), find(code::MASK));
+        // The mask comes before the routers in any case (RFC 2132 section 3.3).
+        if let (Some(routers), Some(mask)) = (routers, mask)
+            && routers < mask
+        {
+            options[routers..=mask].rotate_right(1);
+        }
+        options
     }
 }
 

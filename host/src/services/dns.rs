@@ -9,20 +9,23 @@
 //! | reverse name of an address in the zone, or of the server's networks | PTR, or NXDOMAIN |
 //! | reverse name of a loopback, link-local, unspecified or documentation address | PTR of `localhost`, or NXDOMAIN (RFC 6303) |
 //! | `localhost` and below | the loopback addresses (RFC 6761 section 6.3) |
-//! | `internal`, `invalid`, `local`, `onion`, `test`, `alt` and below | NXDOMAIN, unless in the zone: no server outside knows them (RFC 6761, RFC 6762, RFC 7686, RFC 9476) |
+//! | in a file of hosts, if there is one | A, AAAA; NODATA for AAAA or A if it has none. Other types are the upstream's |
+//! | `invalid`, `local`, `onion`, `test`, `alt` and below | NXDOMAIN: no server outside knows them (RFC 6761, RFC 6762, RFC 7686, RFC 9476) |
+//! | `internal` and below | that of the upstream, which may be a private network's; NXDOMAIN without one |
 //! | any other | the answer of the upstream as it is; REFUSED without one |
 //!
 //! | What clients can cause | Limit |
 //! |---|---|
-//! | queries that wait for the upstream | 256 by UDP, 16 for each connection; one client has a quarter of the former |
+//! | queries that wait for the upstream | 1024 by UDP, 16 for each connection; one client has a quarter of the former |
 //! | connections | 64, a quarter for one client; each ends after 10 seconds without a query |
 //! | the length of a query | 4096 bytes |
 //!
-//! Beyond these limits a query is answered with SERVFAIL, and a connection is closed.
+//! Beyond these limits a query is lost, as it could be on the way, and the client asks again; a connection is closed.
 //!
 //! | Module | Contents |
 //! |---|---|
 //! | this file | [`Server`] and what it is made of |
+//! | `query` | what a server reads of a query |
 //! | `respond` | what is answered to a query, without an upstream |
 //! | `zone` | what is known about names |
 //! | `forward` | queries to an upstream, and the check of its answers |
@@ -30,6 +33,7 @@
 //! | `upstream` | DNS servers that are reached through a network, as an upstream |
 
 mod forward;
+mod query;
 mod respond;
 mod tcp;
 #[cfg(test)]
@@ -60,10 +64,10 @@ pub const PORT: u16 = 53;
 /// How long the upstream may take to answer a query. The client has asked again by then, or another server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A source of the names in a zone. It is asked for each query, in the task of the server, so it must not wait.
+/// A source of names, in a zone or of hosts. It is asked for each query, in the task of the server, so it must not wait.
 pub trait Names: Send + Sync + 'static {
     /// The addresses of a name, which is in lower case and relative to the zone: `server`, not `server.internal`.
-    /// `None` if there is no such name; empty if it has no addresses at present.
+    /// `None` if there is no such name; empty if it has no addresses at present, or only other names end in it.
     fn lookup(&self, name: &str) -> Option<Vec<IpAddr>>;
 
     /// The name of an address, relative to the zone.
@@ -109,6 +113,11 @@ pub struct Config {
     pub zone: String,
     /// The names in the zone.
     pub names: Arc<dyn Names>,
+    /// Whether the upstream may know further names in the zone. Without that, there are none.
+    pub is_shared: bool,
+    /// Names that are known here without asking anybody, as those in a file of hosts (hosts(5)). They are absolute, but
+    /// without a final dot.
+    pub hosts: Option<Arc<dyn Names>>,
     /// The networks of the zone. There is no name for their other addresses, and nobody else is asked for one.
     pub networks: Vec<Cidr>,
     /// Who is asked for other names; `None` refuses them.

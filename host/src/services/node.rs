@@ -99,7 +99,13 @@ impl Services {
             Ear { link: link.clone(), injector: there }
         });
         let local: Vec<_> = addresses.iter().map(|own| SocketAddr::new(own.address(), dns::PORT)).collect();
-        let interface = InterfaceConfig { addresses, hardware_address: Some(hardware), ..InterfaceConfig::default() };
+        // There may be several such hosts in a process, each new in each run: nothing is remembered for the next one.
+        let interface = InterfaceConfig {
+            addresses,
+            hardware_address: Some(hardware),
+            remembered: false,
+            ..InterfaceConfig::default()
+        };
         let manager = Manager::without_loopback(platform.clone());
         let interface = manager.mount_interface(NAME, device, interface)?;
         let services = Self { manager, interface, link };

@@ -93,6 +93,8 @@ fn udp_v4(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) -> Op
     packet.set_version(4);
     packet.set_header_len(IPV4_HEADER as u8);
     packet.set_total_len(length);
+    // It is never fragmented, so its identification needs no value (RFC 6864 section 4.1).
+    packet.set_dont_frag(true);
     packet.set_hop_limit(HOP_LIMIT);
     packet.set_next_header(IpProtocol::Udp);
     packet.set_src_addr(*source.ip());
@@ -123,6 +125,17 @@ mod tests {
         let packet = udp_v4(client, all, b"a request").expect("a short one");
         let sender = MacAddress::new([2, 0, 0, 0, 0, 7]).expect("a unicast address");
         ethernet(sender, [0xff; 6], EthernetProtocol::Ipv4, &packet)
+    }
+
+    #[test]
+    fn an_answer_is_not_to_be_fragmented() {
+        let destination = "10.0.0.50:68".parse().expect("an address");
+        let answer = Answer { hardware: [2, 0, 0, 0, 0, 7], destination, payload: b"an answer".to_vec() };
+        let own = MacAddress::new([2, 0, 0, 0, 0, 1]).expect("a unicast address");
+        let frame = dhcp_answer(own, Ipv4Addr::new(10, 0, 0, 1), &answer).expect("a short one");
+        let packet = Ipv4Packet::new_checked(&frame[ETHERNET_HEADER..]).expect("a packet");
+        assert!(packet.dont_frag() && packet.verify_checksum());
+        assert_eq!((packet.more_frags(), packet.frag_offset(), packet.ident()), (false, 0, 0));
     }
 
     #[test]

@@ -15,8 +15,9 @@
 //! | `pool` | the connections that wait for a further request |
 //! | `body` | bodies whose parts have to come in time, or that come back |
 //! | `roots` | the certificates that servers are verified by |
-//! | `tls` | the connections of `wasi:tls` |
+//! | `tls` | how a guest connects by TLS, and the connections of `wasi:tls` |
 //! | `failure` | conversion of errors to those of `wasi:http` |
+//! | `coding` | the transfer codings of messages |
 //! | `asked` | the requests that components may be called with |
 //! | `handler` | components that answer requests |
 //! | `listener` | the connections over which requests come |
@@ -28,6 +29,7 @@
 
 mod asked;
 mod body;
+mod coding;
 mod connect;
 mod cooperative;
 mod failure;

@@ -81,13 +81,15 @@ async fn interim_responses_without_end_are_no_response() {
     ended.expect("the server has not failed");
 }
 
-/// HTTP/2 without being asked for it, and a response that ends too early.
+/// HTTP/2 without being asked for it, another protocol, another coding, and a response that ends too early.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_speak_http_is_told_from_one_that_hangs_up() {
     let manager = manager();
     for (said, code, text) in [
         (&b"\0\0\0\x04\0\0\0\0\0"[..], "ErrorCode::HttpProtocolError", ""),
         (b"220 mail\r\n\r\n", "ErrorCode::HttpProtocolError", ""),
+        (b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", "ErrorCode::HttpUpgradeFailed", ""),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nx", "ErrorCode::HttpResponseTransferCoding", ""),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", "ErrorCode::HttpResponseIncomplete", "incomplete"),
     ] {
         let server = Server::saying(&manager.network(), said);

@@ -1,8 +1,10 @@
 //! TLS: https by `wasi:http`, and `wasi:tls`.
 
+use std::time::Duration;
+
 use xila_network_host::wasm::http::TlsRoots;
 use xila_network_tests::guests::Guest;
-use xila_network_tests::networks::{manager, nothing_is_left};
+use xila_network_tests::networks::{manager, nothing_is_left, until};
 
 use super::server::{Server, authority};
 use super::{FETCH, response};
@@ -29,7 +31,30 @@ async fn a_server_is_trusted_by_its_root_and_its_name_and_not_otherwise() {
         }
         assert_eq!(server.requests(), answered, "no request was sent to whom nobody trusts");
     }
+    // Each of those that were not trusted is told why.
+    let told = tokio::time::timeout(Duration::from_secs(30), until(|| server.refused() == 2 * FETCH.len())).await;
+    assert!(told.is_ok(), "{}", server.refused());
     server.end().await;
+    nothing_is_left(&manager).await;
+}
+
+/// By a session that another guest has begun, a server would see that they have the same host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_takes_up_its_own_sessions_and_nobody_elses() {
+    let manager = manager();
+    let (_, roots, acceptor) = authority();
+    for program in FETCH {
+        let server = Server::start(&manager.network(), Some(acceptor.clone()));
+        // What may change something has a connection of its own.
+        let words = format!("GET https://localhost:{}/echo then=/echo times=1 by=POST", server.address.port());
+        for guests in 1..=3 {
+            let guest = Guest::new(program).network(manager.network()).tls_roots(roots.clone());
+            let told = guest.arguments(words.split_whitespace()).succeed().await;
+            assert_eq!(told, response(200, b"").repeat(2), "{program}");
+            assert_eq!((server.connections(), server.resumed()), (2 * guests, guests), "{program}");
+        }
+        server.end().await;
+    }
     nothing_is_left(&manager).await;
 }
 

@@ -1,6 +1,7 @@
 //! Servers of the tests: HTTP, with or without TLS, on a network of this project.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{self, HandshakeKind, ServerConfig};
 use wasmtime_wasi_http::io::TokioIo;
 use xila_network_host::socket::{ListenOptions, Network, TcpListener, TcpStream};
 use xila_network_host::wasm::http::TlsRoots;
@@ -39,6 +40,8 @@ struct Seen {
     connections: AtomicUsize,
     answered: AtomicUsize,
     unanswered: AtomicUsize,
+    resumed: AtomicUsize,
+    refused: AtomicUsize,
     /// How many bytes of `/flood` were taken from it, which may not have been sent yet.
     flooded: AtomicUsize,
     /// Whether a response of `/flood` is not wanted any more.
@@ -53,12 +56,20 @@ impl Server {
             async move {
                 match tls {
                     None => converse(stream, seen).await,
-                    // A client that does not trust the certificate ends the handshake.
-                    Some(tls) => {
-                        if let Ok(stream) = tls.accept(stream).await {
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => {
+                            if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                                seen.resumed.fetch_add(1, Ordering::SeqCst);
+                            }
                             converse(stream, seen).await;
                         }
-                    }
+                        // A client that does not trust the certificate ends the handshake, and says so.
+                        Err(error) => {
+                            if is_alert(&error) {
+                                seen.refused.fetch_add(1, Ordering::SeqCst);
+                            }
+                        }
+                    },
                 }
             }
         })
@@ -121,6 +132,16 @@ impl Server {
         self.seen.unanswered.load(Ordering::SeqCst)
     }
 
+    /// How many connections of TLS have taken up the session of an earlier one.
+    pub(crate) fn resumed(&self) -> usize {
+        self.seen.resumed.load(Ordering::SeqCst)
+    }
+
+    /// How many clients have told it that they do not speak TLS with it.
+    pub(crate) fn refused(&self) -> usize {
+        self.seen.refused.load(Ordering::SeqCst)
+    }
+
     /// How many bytes of `/flood` were taken from it.
     pub(crate) fn flooded(&self) -> usize {
         self.seen.flooded.load(Ordering::SeqCst)
@@ -131,6 +152,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Whether the client has said why there is no TLS.
+fn is_alert(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(error, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Reads the head of a request; returns whether it was whole.

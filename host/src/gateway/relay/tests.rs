@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::error::WriteError;
+use crate::error::{ReadError, WriteError};
 use crate::gateway::tests::leaping::{Leaping, leap_until};
 use crate::gateway::{Gateway, GatewayOptions, Outside};
 use crate::manager::Manager;
@@ -118,11 +118,90 @@ async fn a_reset_of_the_outside_is_noticed_while_only_the_app_is_waited_for() {
     assert_eq!(world.app_ends().await, WriteError::ConnectionReset);
     world.is_forgotten().await;
 
-    let mut world = World::new(&platform()).await;
+    // An app that does not take what was sent before the reset hears of it later, but hears of it.
+    let (platform, leaps) = Leaping::platform();
+    let mut world = World::new(&platform).await;
     fill!(world.outside);
     abort(core::mem::replace(&mut world.outside, unconnected().await));
-    assert_eq!(world.app_ends().await, WriteError::ConnectionReset);
-    world.is_forgotten().await;
+    let (error, seconds) = leap_until(&leaps, world.app_ends()).await;
+    assert_eq!(error, WriteError::ConnectionReset);
+    assert!((60..200).contains(&seconds), "{seconds}");
+    leap_until(&leaps, world.is_forgotten()).await;
+}
+
+/// What an app reads until its connection fails, and the error.
+async fn received(app: &TcpStream) -> (Vec<u8>, ReadError) {
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 65536]);
+    loop {
+        match app.read(&mut buffer).await {
+            Ok(0) => panic!("it ends as if the stream were whole"),
+            Ok(count) => received.extend_from_slice(&buffer[..count]),
+            Err(error) => return (received, error),
+        }
+    }
+}
+
+/// Whether the host has still to send something on a connection, or waits for its acknowledgement.
+fn is_sending(stream: &Stream) -> bool {
+    let port = |end: io::Result<SocketAddr>| format!(":{:04X}", end.expect("an end").port());
+    let (local, peer) = (port(stream.local_addr()), port(stream.peer_addr()));
+    let connections = std::fs::read_to_string("/proc/self/net/tcp").expect("the connections of the host");
+    let queues = connections.lines().find_map(|line| {
+        // A number, both ends, the state, and the lengths of the two queues.
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields.get(1)?.ends_with(&local) && fields.get(2)?.ends_with(&peer);
+        fields.get(4).copied().filter(|_| is_it)
+    });
+    queues.is_none_or(|queues| !queues.starts_with("00000000:"))
+}
+
+/// A server that answers after the first bytes of a request, and closes without reading the rest: the host sends a
+/// reset then.
+async fn answer_early(mut outside: Stream, answer: &[u8]) {
+    outside.read_exact(&mut [0; 16]).await.expect("the first bytes");
+    outside.write_all(answer).await.expect("room");
+    let sent = async {
+        while is_sending(&outside) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // What the host has not sent yet would be lost without a gateway, too.
+    tokio::time::timeout(Duration::from_secs(20), sent).await.expect("the gateway takes it");
+    drop(outside);
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_an_app_that_writes_all_before_it_reads() {
+    for length in [200, 300_000_u32] {
+        let answer: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        for _ in 0..20 {
+            let World { gateway: _gateway, _apps, app, outside } = World::new(&platform()).await;
+            let asking = async {
+                let piece = vec![7; 65536];
+                for _ in 0..100 {
+                    if app.write_all(&piece).await.is_err() {
+                        break;
+                    }
+                }
+                received(&app).await
+            };
+            let ((), (received, error)) = tokio::join!(answer_early(outside, &answer), asking);
+            assert!(received == answer, "{} of {length} bytes", received.len());
+            assert_eq!(error, ReadError::ConnectionReset);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_a_reset_reaches_an_app_that_has_ended_its_half() {
+    let answer = vec![7_u8; 300_000];
+    let World { gateway: _gateway, _apps, app, outside } = World::new(&platform()).await;
+    app.write_all(&[1; 65536]).await.expect("room");
+    app.shutdown(Shutdown::Write).expect("a half to end");
+    answer_early(outside, &answer).await;
+    let (received, error) = received(&app).await;
+    assert!(received == answer, "{} bytes", received.len());
+    assert_eq!(error, ReadError::ConnectionReset);
 }
 
 /// A connection that stands for none.

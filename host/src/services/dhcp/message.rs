@@ -52,7 +52,7 @@ pub(super) enum Client {
 
 /// A well-formed message of a client.
 #[derive(Clone, Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct Request {
     pub(super) kind: Kind,
     pub(super) client: Client,
     /// `chaddr`.
@@ -67,17 +67,17 @@ pub(super) struct Request<'a> {
     pub(super) server: Option<Ipv4Addr>,
     /// The lease time that the client wants, in seconds.
     pub(super) lifetime: Option<u32>,
-    /// The codes of the options that the client asks for; `None` if it does not say.
-    pub(super) parameters: Option<&'a [u8]>,
+    /// The codes of the options that the client asks for, in its order; `None` if it does not say.
+    pub(super) parameters: Option<Vec<u8>>,
     /// The length of the longest answer that the client accepts, as the payload of a datagram, in bytes.
     pub(super) longest: usize,
     transaction: [u8; 4],
     flags: u16,
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// Parses the payload of a datagram; `None` if it is not a well-formed message from a client on Ethernet.
-    pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let [op, kind, length, ..] = *payload.first_chunk::<4>()?;
         if (op, kind, length) != (BOOT_REQUEST, ETHERNET, 6) {
             return None;
@@ -111,7 +111,7 @@ impl<'a> Request<'a> {
             requested: options.fixed(code::REQUESTED).map(Ipv4Addr::from_octets),
             server: options.fixed(code::SERVER).map(Ipv4Addr::from_octets),
             lifetime: options.fixed(code::LIFETIME).map(u32::from_be_bytes),
-            parameters: options.first(code::PARAMETERS),
+            parameters: options.first(code::PARAMETERS).map(|_| options.joined(code::PARAMETERS)),
             longest: usize::from(longest - DATAGRAM_HEADERS),
             transaction: field(payload, TRANSACTION)?,
             flags: u16::from_be_bytes(field(payload, FLAGS)?),
@@ -132,12 +132,14 @@ fn field<const LENGTH: usize>(payload: &[u8], at: usize) -> Option<[u8; LENGTH]>
 pub(super) struct Writer {
     payload: Vec<u8>,
     longest: usize,
+    /// The room that is kept for an option that is yet to come, in bytes.
+    kept: usize,
 }
 
 impl Writer {
     /// The header of an answer with the option that names its type, the server, and the identifier of the client as it
     /// was received (RFC 6842 section 3). `address` is `yiaddr`.
-    pub(super) fn new(kind: AnswerKind, request: &Request<'_>, address: Option<Ipv4Addr>, server: Ipv4Addr) -> Self {
+    pub(super) fn new(kind: AnswerKind, request: &Request, address: Option<Ipv4Addr>, server: Ipv4Addr) -> Self {
         let octets = |address: Option<Ipv4Addr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
         // Table 3 of RFC 2131: only an acknowledgement repeats the address that the client has. A relay must broadcast
         // a refusal, because the client may have an address of another network (section 4.3.2).
@@ -159,7 +161,7 @@ impl Writer {
         payload.extend(request.hardware.octets());
         payload.resize(HEADER, 0);
         payload.extend(COOKIE);
-        let mut writer = Self { payload, longest: request.longest };
+        let mut writer = Self { payload, longest: request.longest, kept: 0 };
         writer.put(code::KIND, &[kind as u8]);
         writer.put(code::SERVER, &server.octets());
         if let Client::Identifier(identifier) = &request.client {
@@ -168,12 +170,17 @@ impl Writer {
         writer
     }
 
+    /// Keeps so many bytes free from now on, for an option that is yet to come.
+    pub(super) const fn keep(&mut self, room: usize) {
+        self.kept = room;
+    }
+
     /// Appends an option, if the message does not become longer than the client accepts. The options that each answer
-    /// must have always fit, if they come first.
+    /// must have always fit, if they come first or room is [kept](Self::keep) for them.
     pub(super) fn put(&mut self, code: u8, data: &[u8]) {
         let Ok(length) = u8::try_from(data.len()) else { return };
         // Two bytes in front of the data, and one that ends the options.
-        if self.payload.len() + data.len() + 3 <= self.longest {
+        if self.payload.len() + data.len() + 3 + self.kept <= self.longest {
             self.payload.extend([code, length]);
             self.payload.extend(data);
         }

@@ -1,3 +1,6 @@
+mod addresses;
+mod options;
+
 use xila_network_engine::configure::dhcp::options::{COOKIE, HEADER, Options};
 use xila_network_engine::configure::dhcp::{Action, Client, Config as ClientConfig, Received};
 use xila_network_engine::random::Random;
@@ -367,7 +370,7 @@ fn a_client_is_known_by_its_identifier_which_is_returned() {
     assert_eq!((told(Some(&other)), options(&other).first(61)), (Some((2, host(11))), None));
     let empty = Message::new(1, mac(1)).with(61, b"").to(&mut server, 0);
     assert_eq!(told(empty.as_ref()), Some((2, host(11))), "an empty one is none");
-    let refusal = Message::renewing(mac(1), Ipv4Addr::LOCALHOST).with(61, b"\0laptop").to(&mut server, 0);
+    let refusal = Message::renewing(mac(1), Ipv4Addr::new(192, 0, 2, 7)).with(61, b"\0laptop").to(&mut server, 0);
     assert_eq!(options(&refusal.expect("a refusal")).first(61), Some(&b"\0laptop"[..]));
 }
 

@@ -2,12 +2,11 @@
 
 use hickory_proto::op::{Message, ResponseCode};
 
+use super::query::question_end;
 use super::respond::{HEADER, encode};
 use super::{PATIENCE, Transport, Upstream};
 use crate::platform::{Clock, Random};
 
-/// The bytes of a question's type and class.
-const TYPE_AND_CLASS: usize = 4;
 /// Bits of the flags.
 const RESPONSE: u8 = 0x80;
 const OPERATION: u8 = 0x78;
@@ -67,6 +66,13 @@ impl Forward {
         if !is_answer(&self.query, &answer) {
             return None;
         }
+        if let Some(code) = bare_error(&self.query, &answer) {
+            let mut response = self.response.clone();
+            response.metadata.response_code = ResponseCode::from(0, code);
+            // By its absence the client learns that the upstream knows no EDNS (RFC 6891 section 7).
+            response.edns = None;
+            return Some(encode(response, self.limit));
+        }
         let (asked, told) = (self.query.get(..self.question)?, answer.get_mut(..self.question)?);
         let [flags, code] = *told.get(2..4)?.first_chunk()?;
         // The letters of the name as the client wrote them, by which it may recognise the answer.
@@ -84,8 +90,22 @@ impl Forward {
     }
 }
 
-/// Whether a message is an answer to a query: it has its identifier and its question, in whatever letters.
+/// The error that a server tells by a header alone, because it does not understand the query. `None` if the message is
+/// another one.
+fn bare_error(query: &[u8], message: &[u8]) -> Option<u8> {
+    let header: &[u8; HEADER] = message.try_into().ok()?;
+    let is_response = header[2] & RESPONSE != 0 && header[2] & OPERATION == 0;
+    let is_bare = header[4..].iter().all(|byte| *byte == 0);
+    let code = header[3] & CODE;
+    (is_response && is_bare && query.starts_with(&header[..2]) && code != 0).then_some(code)
+}
+
+/// Whether a message is an answer to a query: it has its identifier and its question, in whatever letters. An error may
+/// be without the question.
 pub(super) fn is_answer(query: &[u8], message: &[u8]) -> bool {
+    if bare_error(query, message).is_some() {
+        return true;
+    }
     let Some(end) = question_end(query) else { return false };
     let (Some(asked), Some(told)) = (query.get(..end), message.get(..end)) else { return false };
     let is_response = told[2] & RESPONSE != 0 && told[2] & OPERATION == 0;
@@ -94,18 +114,4 @@ pub(super) fn is_answer(query: &[u8], message: &[u8]) -> bool {
         && told[..2] == asked[..2]
         && told[4..6] == asked[4..6]
         && told[HEADER..].eq_ignore_ascii_case(&asked[HEADER..])
-}
-
-/// The end of the only question of a query, whose name is not compressed: there is nothing before it to refer to.
-fn question_end(message: &[u8]) -> Option<usize> {
-    let mut place = HEADER;
-    loop {
-        match usize::from(*message.get(place)?) {
-            0 => break,
-            length @ 1..=63 => place += 1 + length,
-            _ => return None,
-        }
-    }
-    let end = place + 1 + TYPE_AND_CLASS;
-    (end <= message.len()).then_some(end)
 }

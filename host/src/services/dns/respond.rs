@@ -6,6 +6,7 @@ use hickory_proto::op::{Edns, Message, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 
 use super::forward::Forward;
+use super::query;
 use super::zone::{Knowledge, Zone};
 use super::{Config, Transport, Upstream};
 use crate::platform::Random;
@@ -42,8 +43,8 @@ pub(super) struct Responder {
 impl Responder {
     /// The apex of the zone is in lower case and absolute.
     pub(super) fn new(apex: Name, config: Config) -> Self {
-        let Config { zone: _, names, networks, upstream } = config;
-        Self { zone: Zone::new(apex, names, networks), upstream }
+        let upstream = config.upstream.clone();
+        Self { zone: Zone::new(apex, config), upstream }
     }
 
     pub(super) fn upstream(&self) -> Option<&dyn Upstream> {
@@ -64,7 +65,16 @@ impl Responder {
         if flags & OPERATION != u8::from(OpCode::Query) << 3 {
             return header_alone(ResponseCode::NotImp);
         }
-        let Ok(query) = Message::from_vec(message) else { return header_alone(ResponseCode::FormErr) };
+        let query = match query::read(message) {
+            Ok(query) => query,
+            Err(None) => return header_alone(ResponseCode::FormErr),
+            // A client takes a FORMERR without an OPT record for a server without EDNS (RFC 6891 section 7).
+            Err(Some(query)) => {
+                let mut response = self.response(&query);
+                response.metadata.response_code = ResponseCode::FormErr;
+                return Verdict::Answer(encode(response, PLAIN.into()));
+            }
+        };
         let [question] = query.queries.as_slice() else { return header_alone(ResponseCode::FormErr) };
         let limit = limit(&query, transport);
         let answer = |message: Message| Verdict::Answer(encode(message, limit));

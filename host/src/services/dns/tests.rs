@@ -1,4 +1,6 @@
+mod edns;
 mod forwarding;
+mod hosts;
 
 use core::future;
 use core::net::Ipv4Addr;
@@ -89,7 +91,7 @@ fn long(query: &[u8]) -> Option<Vec<u8>> {
 
 fn config(upstream: Option<Arc<dyn Upstream>>) -> Config {
     let networks = vec!["10.0.0.0/24".parse().expect("a network")];
-    Config { zone: "internal".into(), names: Arc::new(Table), networks, upstream }
+    Config { zone: "internal".into(), names: Arc::new(Table), is_shared: false, hosts: None, networks, upstream }
 }
 
 /// A server and a client on one segment.

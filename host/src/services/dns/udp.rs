@@ -14,7 +14,7 @@ use crate::error::SendError;
 use crate::socket::{Datagram, UdpSocket};
 
 /// The most queries that wait for the upstream, of all clients and of one.
-const MOST: usize = 256;
+const MOST: usize = 1024;
 const MOST_OF_ONE: usize = MOST / 4;
 /// The longest query in bytes.
 pub(super) const LONGEST_QUERY: usize = 4096;
@@ -72,7 +72,9 @@ pub(super) async fn serve(service: &Service<'_>, socket: &UdpSocket) {
                                 let clock = &*service.platform.clock;
                                 waiting.push(async move { (client, forward.ask(upstream, clock).await) });
                             }
-                            Some(_) | None => send(socket, &forward.fail(), client),
+                            // The client asks again, while an error would make it give up.
+                            Some(_) => tracing::debug!(%client, "too many queries wait for name servers"),
+                            None => send(socket, &forward.fail(), client),
                         }
                     }
                 }

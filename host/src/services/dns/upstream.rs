@@ -11,8 +11,12 @@ use crate::address::Family;
 use crate::platform::Clock;
 use crate::socket::{Network, TcpStream, UdpSocket};
 
-/// How long one of several servers may take, so that another one is asked before the client gives up.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long all servers may take together, a little less than the client of an upstream waits. Each has an equal part, so
+/// that the last one is asked before the client gives up.
+const PATIENCE: Duration = Duration::from_millis(4500);
+/// How long an answer is waited for before the datagram is sent again, for the first time: it may have been lost (RFC 1035
+/// section 4.2.1). After that, each time is twice as long.
+const REPETITION: Duration = Duration::from_secs(1);
 /// The number of datagrams that may come for a query and are not its answer (RFC 5452 section 9.3).
 const MOST_MISFITS: usize = 16;
 
@@ -20,15 +24,16 @@ const MOST_MISFITS: usize = 16;
 /// answer says, is passed over as resolv.conf(5) does: if there is no better answer, it is that of the first.
 pub(crate) async fn ask_each<F>(
     clock: &dyn Clock,
-    servers: impl IntoIterator<Item = SocketAddr>,
+    servers: &[SocketAddr],
     ask: impl Fn(SocketAddr) -> F,
 ) -> Result<Vec<u8>, UpstreamError>
 where
     F: Future<Output = Result<Vec<u8>, UpstreamError>>,
 {
     let (mut outcome, mut refusal) = (UpstreamError::Unreachable, None);
+    let patience = PATIENCE / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
     for server in servers {
-        match clock.within(PATIENCE, ask(server)).await {
+        match clock.within(patience, ask(*server)).await {
             Some(Ok(answer)) if !is_refusal(&answer) => return Ok(answer),
             Some(Ok(answer)) => refusal = refusal.or(Some(answer)),
             Some(Err(error)) => outcome = error,
@@ -43,15 +48,33 @@ fn is_refusal(answer: &[u8]) -> bool {
     answer.get(3).is_some_and(|flags| matches!(flags & 0x0f, 2 | 4 | 5))
 }
 
-/// The answer to a query, among the few datagrams from its server that are considered.
-pub(crate) async fn first_answer<F>(query: &[u8], receive: impl Fn() -> F) -> Result<Vec<u8>, UpstreamError>
+/// Sends a query in a datagram until there is an answer to it, among the few datagrams from its server that are considered.
+/// The caller says when it has waited for long enough.
+pub(crate) async fn by_datagrams<S, R>(
+    clock: &dyn Clock,
+    query: &[u8],
+    send: impl Fn() -> S,
+    receive: impl Fn() -> R,
+) -> Result<Vec<u8>, UpstreamError>
 where
-    F: Future<Output = Result<Vec<u8>, UpstreamError>>,
+    S: Future<Output = Result<(), UpstreamError>>,
+    R: Future<Output = Result<Vec<u8>, UpstreamError>>,
 {
-    for _ in 0..=MOST_MISFITS {
-        let datagram = receive().await?;
-        if is_answer(query, &datagram) {
-            return Ok(datagram);
+    let (mut misfits, mut wait) = (0, REPETITION);
+    send().await?;
+    while misfits <= MOST_MISFITS {
+        match clock.within(wait, receive()).await {
+            Some(datagram) => {
+                let datagram = datagram?;
+                if is_answer(query, &datagram) {
+                    return Ok(datagram);
+                }
+                misfits += 1;
+            }
+            None => {
+                wait *= 2;
+                send().await?;
+            }
         }
     }
     Err(UpstreamError::Unreachable)
@@ -83,8 +106,9 @@ impl Servers {
         let any = SocketAddr::new(Family::of(server.ip()).unspecified(), 0);
         let socket = UdpSocket::bind(&self.network, any).map_err(failed)?;
         socket.connect(server).map_err(failed)?;
-        socket.send(query).await.map_err(failed)?;
-        first_answer(query, || async { Ok(socket.recv_datagram().await.map_err(failed)?.data) }).await
+        let send = || async { socket.send(query).await.map(drop).map_err(failed) };
+        let receive = || async { Ok(socket.recv_datagram().await.map_err(failed)?.data) };
+        by_datagrams(&*self.network.platform().clock, query, send, receive).await
     }
 
     /// Sends a message and receives one on a connection of its own, each with its length in front.
@@ -102,9 +126,9 @@ impl Servers {
 
 impl Upstream for Servers {
     fn ask<'a>(&'a self, query: &'a [u8], transport: Transport) -> Answering<'a> {
-        let servers = self.servers.iter().copied();
         Box::pin(async move {
-            ask_each(&*self.network.platform().clock, servers, |server| self.ask_one(server, query, transport)).await
+            ask_each(&*self.network.platform().clock, &self.servers, |server| self.ask_one(server, query, transport))
+                .await
         })
     }
 }

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use hickory_proto::rr::rdata::{A, AAAA, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use super::Names;
+use super::{Config, Names};
 use crate::address::Cidr;
 
 /// The time to live of what is in the zone in seconds. Addresses may change with a lease.
 const TTL: u32 = 30;
+/// The time to live of other names that are known here in seconds: a file of hosts may be edited.
+const HOSTS_TTL: u32 = 10;
 /// For how many seconds a name is known not to exist (RFC 2308 section 5). An app may get its address soon.
 const NEGATIVE_TTL: u32 = 5;
 /// The time to live of `localhost` in seconds: it never changes.
 const LOOPBACK_TTL: u32 = 86_400;
 /// The last labels of names that no server outside knows.
-const NOWHERE: [&[u8]; 6] = [b"internal", b"invalid", b"local", b"onion", b"test", b"alt"];
+const NOWHERE: [&[u8]; 5] = [b"invalid", b"local", b"onion", b"test", b"alt"];
+/// The last label of names that the servers of a private network may know, and no others.
+const PRIVATE: &[u8] = b"internal";
 
 /// Networks whose addresses have no names outside of a host or a link (RFC 6303 section 4). Those of private networks are
 /// not among them: a resolver that serves those networks may be the upstream.
@@ -39,6 +43,10 @@ pub(super) struct Zone {
     /// In lower case and absolute.
     apex: Name,
     names: Arc<dyn Names>,
+    is_shared: bool,
+    hosts: Option<Arc<dyn Names>>,
+    /// Whether there is an upstream.
+    is_forwarded: bool,
     /// The networks whose reverse names nobody else is asked for.
     networks: Vec<Cidr>,
 }
@@ -54,15 +62,23 @@ pub(super) enum Knowledge {
 }
 
 impl Zone {
-    pub(super) fn new(apex: Name, names: Arc<dyn Names>, mut networks: Vec<Cidr>) -> Self {
+    pub(super) fn new(apex: Name, config: Config) -> Self {
+        let Config { zone: _, names, is_shared, hosts, mut networks, upstream } = config;
         networks.extend(NAMELESS.iter().filter_map(|network| network.parse::<Cidr>().ok()));
-        Self { apex, names, networks }
+        Self { apex, names, is_shared, hosts, is_forwarded: upstream.is_some(), networks }
     }
 
     /// What is known about a name and a type.
     pub(super) fn know(&self, name: &Name, kind: RecordType) -> Knowledge {
         if self.apex.zone_of(name) {
-            return self.own(name, kind);
+            match self.own(name, kind) {
+                Knowledge::NoName if self.is_shared => {}
+                known => return known,
+            }
+        }
+        let is_of_host = matches!(kind, RecordType::A | RecordType::AAAA | RecordType::ANY);
+        if is_of_host && let Some(found) = self.host(name) {
+            return Knowledge::Records(addresses(name, kind, &found, HOSTS_TTL));
         }
         match name.iter().next_back() {
             Some(last) if last.eq_ignore_ascii_case(b"localhost") => {
@@ -70,6 +86,7 @@ impl Zone {
                 Knowledge::Records(addresses(name, kind, &loopback, LOOPBACK_TTL))
             }
             Some(last) if NOWHERE.iter().any(|nowhere| last.eq_ignore_ascii_case(nowhere)) => Knowledge::NoName,
+            Some(last) if last.eq_ignore_ascii_case(PRIVATE) && !self.is_forwarded => Knowledge::NoName,
             Some(last) if last.eq_ignore_ascii_case(b"arpa") => self.reverse(name, kind),
             Some(_) | None => Knowledge::Unknown,
         }
@@ -82,16 +99,15 @@ impl Zone {
             let is_asked = kind == RecordType::SOA || kind.is_any();
             return Knowledge::Records(if is_asked { vec![self.soa(self.apex.clone())] } else { Vec::new() });
         }
-        let labels: Vec<&[u8]> = name.iter().take(depth).collect();
-        // A dot within a label would make two of it.
-        if labels.iter().any(|label| label.contains(&b'.')) {
-            return Knowledge::NoName;
-        }
-        let found = core::str::from_utf8(&labels.join(&b'.')).map(str::to_ascii_lowercase);
-        match found.ok().and_then(|relative| self.names.lookup(&relative)) {
+        match text(name, depth).and_then(|relative| self.names.lookup(&relative)) {
             Some(found) => Knowledge::Records(addresses(name, kind, &found, TTL)),
             None => Knowledge::NoName,
         }
+    }
+
+    /// The addresses of a name in the file of hosts.
+    fn host(&self, name: &Name) -> Option<Vec<IpAddr>> {
+        self.hosts.as_ref()?.lookup(&text(name, name.iter().count())?)
     }
 
     /// What is known about the reverse name of an address, or one above or below such names.
@@ -105,7 +121,13 @@ impl Zone {
             (Name::from_ascii("localhost.").ok(), LOOPBACK_TTL)
         } else {
             let relative = self.names.reverse(address).and_then(|name| Name::from_ascii(name).ok());
-            (relative.and_then(|name| name.append_domain(&self.apex).ok()), TTL)
+            let own = relative.and_then(|name| name.append_domain(&self.apex).ok());
+            let host = || Name::from_ascii(self.hosts.as_ref()?.reverse(address)?).ok();
+            let target = own.or_else(host).map(|mut name| {
+                name.set_fqdn(true);
+                name
+            });
+            (target, TTL)
         };
         let is_ours = |ours: &Cidr| network.prefix() >= ours.prefix() && ours.contains(address);
         match target {
@@ -123,6 +145,9 @@ impl Zone {
     /// The record that goes with a negative answer about a known name, and says for how long it holds. It is that of the
     /// zone which the name is in (RFC 2308 section 3): names outside of the zone itself are in zones that are empty.
     pub(super) fn authority(&self, name: &Name) -> Record {
+        if self.host(name).is_some() {
+            return self.soa(name.clone());
+        }
         if self.apex.zone_of(name) {
             return self.soa(self.apex.clone());
         }
@@ -144,6 +169,14 @@ impl Zone {
         let soa = SOA::new(self.apex.clone(), nobody, 1, 3600, 600, 86_400, NEGATIVE_TTL);
         Record::from_rdata(apex, NEGATIVE_TTL, RData::SOA(soa))
     }
+}
+
+/// The first labels of a name, in lower case. `None` for a name that is no text, or with a dot within a label, which
+/// would make two of it.
+fn text(name: &Name, labels: usize) -> Option<String> {
+    let labels: Vec<&[u8]> = name.iter().take(labels).collect();
+    let is_text = labels.iter().all(|label| !label.contains(&b'.'));
+    core::str::from_utf8(&labels.join(&b'.')).ok().filter(|_| is_text).map(str::to_ascii_lowercase)
 }
 
 /// What a name under `arpa` is the reverse name of (RFC 1035 section 3.5, RFC 3596 section 2.5).

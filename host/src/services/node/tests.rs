@@ -47,7 +47,14 @@ fn config() -> Config {
         ..router::Config::new(Ipv6Addr::UNSPECIFIED, hardware)
     };
     let names = Arc::new(Known);
-    let dns = dns::Config { zone: "internal".into(), names, networks: vec![v4, v6], upstream: None };
+    let dns = dns::Config {
+        zone: "internal".into(),
+        names,
+        is_shared: false,
+        hosts: None,
+        networks: vec![v4, v6],
+        upstream: None,
+    };
     Config {
         addresses: vec![v6],
         hardware_address: None,

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Version};
+
+use super::coding;
+use super::origin::is_server;
 
 /// A request that a component may be called with: it names one server, by `http`, and has one end.
 #[derive(Debug)]
@@ -71,24 +74,12 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<Authority>, Refused> {
     }
 }
 
-/// Whether an authority is that of a server: a host, with or without a port, and without a user (RFC 9110 sections 4.2.1
-/// and 4.2.4).
-fn is_server(authority: &Authority) -> bool {
-    let (text, host) = (authority.as_str(), authority.host());
-    let is_port = matches!(text.strip_prefix(host), Some("" | ":")) || authority.port_u16().is_some();
-    !host.is_empty() && is_port && !text.contains('@')
-}
-
 /// A body that is not only chunked is not understood here (RFC 9112 section 6.1). Otherwise the component would be given
 /// a coded one, and a server in front of this one might see another end of it.
 fn check_codings<B>(request: &Request<B>) -> Result<(), Refused> {
-    let values = request.headers().get_all(TRANSFER_ENCODING).iter();
-    let codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    let codings: Vec<_> = codings.filter(|coding| !coding.is_empty()).collect();
-    match codings[..] {
-        [] => Ok(()),
-        [coding] if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refused::NotImplemented("its body has another transfer coding than chunked")),
+    match coding::not_understood(request.headers()) {
+        None => Ok(()),
+        Some(_) => Err(Refused::NotImplemented("its body has another transfer coding than chunked")),
     }
 }
 
@@ -155,6 +146,7 @@ mod tests {
             ("GET /", &["a/b"], INVALID),
             ("GET /", &["user@a"], INVALID),
             ("GET /", &["a:99999"], INVALID),
+            ("GET /", &["a:+80"], INVALID),
             ("GET http://example.net/", &["a b"], INVALID),
             ("GET http://user@example.net/", &["example.net"], INVALID),
             ("GET ftp://example.net/", &["example.net"], INVALID),

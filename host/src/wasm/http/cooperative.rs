@@ -1,6 +1,6 @@
 //! Streams that let the other tasks of their thread have a turn.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -32,6 +32,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cooperative<S> {
             budget.made_progress();
         }
         written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let written = Pin::new(&mut self.0).poll_write_vectored(cx, slices);
+        if written.is_ready() {
+            budget.made_progress();
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -88,11 +105,26 @@ mod tests {
                 Cooperative(Endless).write_u8(0).await.expect("room");
             }
         });
-        for task in [reads, writes] {
+        let several = tokio::spawn(async {
+            for _ in 0..MANY {
+                let count = Cooperative(Endless).write_vectored(&[IoSlice::new(&[0])]).await;
+                assert_eq!(count.expect("room"), 1);
+            }
+        });
+        for task in [reads, writes, several] {
             // It has a turn, and gives it back.
             tokio::task::yield_now().await;
             task.abort();
             assert!(task.await.is_err_and(|error| error.is_cancelled()), "it has ended by itself");
         }
+    }
+
+    #[tokio::test]
+    async fn several_slices_reach_the_stream_by_one_write() {
+        let (near, mut far) = tokio::io::duplex(8);
+        let mut near = Cooperative(near);
+        assert!(near.is_write_vectored());
+        assert_eq!(near.write_vectored(&[IoSlice::new(b"a"), IoSlice::new(b"b")]).await.expect("room"), 2);
+        assert_eq!(far.read_u16().await.expect("both"), u16::from_be_bytes(*b"ab"));
     }
 }

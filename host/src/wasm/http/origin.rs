@@ -25,11 +25,8 @@ impl Origin {
     /// # Errors
     /// [`Error::HttpRequestUriInvalid`] for a URI that names no server, or not only a server.
     pub(super) fn of(uri: &Uri) -> Result<Self, Error> {
-        let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         // A user name is not part of an origin, and would become part of the header `host`.
-        if authority.as_str().contains('@') || authority.host().is_empty() || !has_valid_port(authority) {
-            return Err(Error::HttpRequestUriInvalid);
-        }
+        let authority = uri.authority().filter(|authority| is_server(authority)).ok_or(Error::HttpRequestUriInvalid)?;
         let is_secure = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
         let port = authority.port_u16().unwrap_or(if is_secure { HTTPS } else { HTTP });
         Ok(Self { is_secure, host: authority.host().to_ascii_lowercase(), port })
@@ -62,9 +59,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whether the port is a number that ports have, if there is one. `Authority` takes any number, and has no port then.
-fn has_valid_port(authority: &Authority) -> bool {
-    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
+/// Whether an authority is that of a server: a host, with or without a port, and without a user (RFC 9110 sections 4.2.1
+/// and 4.2.4).
+pub(super) fn is_server(authority: &Authority) -> bool {
+    let host = authority.host();
+    // A user would come before the host.
+    let Some(rest) = authority.as_str().strip_prefix(host) else { return false };
+    !host.is_empty() && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether a text is a number that ports have. An empty one is the port of the scheme (RFC 3986 section 3.2.3).
+/// `Authority` takes any text; its port is then none, except that it takes a sign for a part of a number.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -87,12 +94,31 @@ mod tests {
     }
 
     #[test]
-    fn a_port_beyond_all_ports_is_not_taken_for_none() {
-        for valid in ["http://example.org", "http://example.org:80", "http://[::1]", "http://[::1]:80"] {
-            assert!(origin(valid).is_ok(), "{valid}");
+    fn what_is_no_port_is_not_taken_for_none() {
+        for (valid, port) in [
+            ("http://example.org", 80),
+            ("http://example.org:81", 81),
+            ("http://example.org:0081", 81),
+            ("http://[::1]", 80),
+            ("http://[::1]:81", 81),
+            ("http://example.org:", 80),
+            ("http://example.org:/a", 80),
+            ("https://[::1]:/", 443),
+        ] {
+            assert_eq!(origin(valid).expect(valid).port(), port, "{valid}");
         }
-        for invalid in ["http://example.org:99999", "http://example.org:", "http://[::1]:99999", "http://user@host"] {
-            assert!(matches!(origin(invalid), Err(Error::HttpRequestUriInvalid)), "{invalid}");
+        for invalid in [
+            "http://example.org:99999",
+            "http://example.org:+81",
+            "http://[::1]:99999",
+            "http://[::1]:+81",
+            "http://user@host",
+            "http://user:@host:80",
+        ] {
+            // Some of them are no URIs for the parser already.
+            let uri = invalid.parse::<Uri>().map_err(|_invalid| Error::HttpRequestUriInvalid);
+            let origin = uri.and_then(|uri| Origin::of(&uri));
+            assert!(matches!(origin, Err(Error::HttpRequestUriInvalid)), "{invalid}");
         }
     }
 

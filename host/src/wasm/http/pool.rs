@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scopeguard::ScopeGuard;
+use tokio::sync::Semaphore;
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use super::link::Link;
@@ -18,6 +19,8 @@ use crate::socket::Network;
 /// They are not counted among the guest's sockets: the guest does not know of them, and must not be refused a socket
 /// because of them. So there are few.
 const MOST: usize = 8;
+/// How many connections that have waited are being closed at most. They are not counted either.
+const MOST_CLOSING: usize = 8;
 /// How long a connection waits at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,6 +30,8 @@ pub(super) struct Pool {
     quota: Quota,
     clock: Arc<dyn Clock>,
     waiting: Mutex<Waiting>,
+    /// A permit for each connection that may be closed in peace.
+    closing: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -48,7 +53,8 @@ struct Idle {
 
 impl Pool {
     pub(super) fn new(network: Network, quota: Quota, clock: Arc<dyn Clock>) -> Self {
-        Self { network, quota, clock, waiting: Mutex::default() }
+        let closing = Arc::new(Semaphore::new(MOST_CLOSING));
+        Self { network, quota, clock, waiting: Mutex::default(), closing }
     }
 
     /// The connection to the server of an origin that has waited for the shortest time. It has no charge.
@@ -75,11 +81,18 @@ impl Pool {
         link.charge = None;
         let mut waiting = self.waiting.lock();
         if waiting.links.len() == MOST {
-            waiting.links.remove(0);
+            self.close(waiting.links.remove(0).link);
         }
         waiting.links.push(Idle { origin, link, since: self.clock.now(), version: self.network.version() });
         if waiting.closer.is_none() {
             waiting.closer = Some(spawn(close(Arc::downgrade(self), self.clock.clone())));
+        }
+    }
+
+    /// Closes a connection that waits: in peace, unless too many are being closed already.
+    fn close(&self, link: Link) {
+        if let Ok(permit) = self.closing.clone().try_acquire_owned() {
+            link.close(self.clock.clone(), permit);
         }
     }
 
@@ -88,12 +101,23 @@ impl Pool {
     fn expire(&self) -> Option<Instant> {
         let mut waiting = self.waiting.lock();
         let now = self.clock.now();
-        waiting.links.retain(|idle| now < idle.since + PATIENCE);
+        let count = waiting.links.partition_point(|idle| idle.since + PATIENCE <= now);
+        for idle in waiting.links.drain(..count) {
+            self.close(idle.link);
+        }
         let next = waiting.links.first().map(|idle| idle.since + PATIENCE);
         if next.is_none() {
             waiting.closer = None;
         }
         next
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for idle in std::mem::take(&mut self.waiting.get_mut().links) {
+            self.close(idle.link);
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::sync::{Notify, oneshot};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -16,7 +16,7 @@ use super::body::{Lent, Settled, Timely};
 use super::connect::Connector;
 use super::origin::Origin;
 use super::pool::Lease;
-use super::{Exchange, failure};
+use super::{Exchange, coding, failure};
 use crate::platform::Clock;
 
 /// How long each step may take if the guest sets no timeout.
@@ -84,7 +84,22 @@ async fn ask(
             Either::Right(((), _)) => return Err(Error::HttpProtocolError),
         }
     };
-    Ok((lease, response.map_err(failure::of_http)?))
+    let response = response.map_err(failure::of_http)?;
+    check(&response)?;
+    Ok((lease, response))
+}
+
+/// Refuses a response that a program could only misunderstand.
+fn check<B: Body>(response: &Response<B>) -> Result<(), Error> {
+    // No program can ask for another protocol, because the field `upgrade` is forbidden to it (RFC 9110 section 7.8).
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Error::HttpUpgradeFailed);
+    }
+    // A response without a body may say how another one would be coded (RFC 9112 section 6.1).
+    match coding::not_understood(response.headers()) {
+        Some(coding) if !response.body().is_end_stream() => Err(Error::HttpResponseTransferCoding(Some(coding))),
+        _ => Ok(()),
+    }
 }
 
 /// What is told when a server sends too many interim responses to a request.
@@ -129,7 +144,23 @@ fn target(uri: &Uri) -> Result<Uri, Error> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+
     use super::*;
+
+    #[test]
+    fn a_response_is_refused_that_is_coded_or_that_changes_the_protocol() {
+        let checked = |status: u16, coding: &str, body: &'static str| {
+            let response = Response::builder().status(status).header("transfer-encoding", coding);
+            check(&response.body(Full::new(Bytes::from(body))).expect("a response"))
+        };
+        assert!(checked(200, "chunked", "body").is_ok());
+        assert!(checked(304, "gzip, chunked", "").is_ok());
+        let refused = checked(200, "gzip, chunked", "body");
+        assert!(matches!(refused, Err(Error::HttpResponseTransferCoding(Some(coding))) if coding == "gzip, chunked"));
+        assert!(matches!(checked(101, "", ""), Err(Error::HttpUpgradeFailed)));
+    }
 
     #[test]
     fn a_server_is_sent_the_path_and_the_query_alone() {
