@@ -122,8 +122,9 @@ impl Connection {
             }
             State::Closed(remains) => match (&mut remains.unread, remains.cause) {
                 (Some(unread), _) if !unread.is_empty() => Ok(Readable::Left(unread)),
-                (_, Some(cause)) => Err(ReadError::Ended(cause)),
-                (_, None) => Ok(Readable::End),
+                // What came after the peer's end of the stream takes nothing from the stream.
+                (_, Some(cause)) if !remains.ended => Err(ReadError::Ended(cause)),
+                (_, _) => Ok(Readable::End),
             },
         }
     }
