@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use xila_network_engine::ports::Owner;
-use xila_network_engine::tcp::{Attempt, Cause, KeepAlive, Options, ReadError, TcpState, WriteError};
+use xila_network_engine::tcp::{Attempt, Cause, KeepAlive, Options, ReadError, TcpState};
 
 use super::peer::{ACK, FIN, PSH, RST, Raw, SYN};
 use super::victim::{Peer, SERVER, THERE, Victim, millis};
@@ -119,22 +119,6 @@ fn an_exact_reset_ends_a_connection_and_one_outside_of_the_window_is_ignored() {
     }
     assert!(victim.receive(&peer.segment(RST, &[]).packet()).is_empty());
     assert_eq!(victim.read(accepted.id), (Vec::new(), Some(ReadError::Ended(Cause::Reset))));
-}
-
-/// A server that answers and closes before it has read everything resets the connection then. The stream that it has
-/// sent is whole nevertheless, as with Linux.
-#[test]
-fn a_reset_after_the_end_of_the_stream_takes_nothing_from_it() {
-    let mut victim = Victim::new();
-    let listener = victim.listen(Options::default());
-    let (mut peer, accepted) = Peer::open(&mut victim, listener, 1000, &MSS);
-    peer.send(&mut victim, ACK | FIN | PSH, b"an answer");
-    assert_eq!(victim.tcp.state(accepted.id), TcpState::CloseWait);
-    victim.receive(&peer.segment(RST, &[]).packet());
-    assert_eq!(victim.tcp.state(accepted.id), TcpState::Closed);
-    assert_eq!(victim.tcp.write(accepted.id, b"more", victim.now), Err(WriteError::Ended(Cause::Reset)));
-    assert_eq!(victim.read(accepted.id), (b"an answer".to_vec(), None));
-    assert_eq!(victim.read(accepted.id), (Vec::new(), None), "the end stays");
 }
 
 /// RFC 5961 section 7. The limit also prevents two hosts from challenging each other for ever.

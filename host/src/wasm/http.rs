@@ -12,6 +12,7 @@
 //! | `origin` | the server that a URI names |
 //! | `connect` | a connection to it: resolution, attempts at its addresses, TLS |
 //! | `link` | HTTP over one connection, for one request after another |
+//! | `read_first` | streams of which what has arrived is read before a failure is told |
 //! | `pool` | the connections that wait for a further request |
 //! | `body` | bodies whose parts have to come in time, or that come back |
 //! | `roots` | the certificates that servers are verified by |
@@ -39,6 +40,7 @@ mod link;
 mod listener;
 mod origin;
 mod pool;
+mod read_first;
 mod roots;
 mod send;
 mod tls;

@@ -9,8 +9,8 @@ use xila_network_host::socket::{ListenOptions, TcpListener};
 use xila_network_tests::guests::Guest;
 use xila_network_tests::networks::{manager, until, with_ethernet};
 
-use super::FETCH;
 use super::server::Server;
+use super::{FETCH, response};
 
 async fn fetch(guest: Guest, words: &str) -> String {
     guest.arguments(words.split_whitespace()).succeed().await
@@ -98,6 +98,21 @@ async fn a_server_that_does_not_speak_http_is_told_from_one_that_hangs_up() {
             // wasmtime-wasi-http 0.2 has no code for an error of a body, but its text.
             let is_text = program == "http_fetch" && !text.is_empty();
             assert!(told.contains(if is_text { text } else { code }), "{program}: {told}");
+        }
+    }
+}
+
+/// The server closes without reading the body, which resets the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_end_of_the_request_is_received() {
+    const ANSWER: &[u8] = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno!";
+    let manager = manager();
+    let server = Server::saying(&manager.network(), ANSWER);
+    for program in FETCH {
+        for _ in 0..5 {
+            let words = format!("POST http://{}/ body=5000000 first=8000", server.address);
+            let told = fetch(on(&manager, program), &words).await;
+            assert!(told.contains(&response(413, b"no!")), "{program}: {told}");
         }
     }
 }

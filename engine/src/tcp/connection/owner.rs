@@ -122,9 +122,8 @@ impl Connection {
             }
             State::Closed(remains) => match (&mut remains.unread, remains.cause) {
                 (Some(unread), _) if !unread.is_empty() => Ok(Readable::Left(unread)),
-                // What came after the peer's end of the stream takes nothing from the stream.
-                (_, Some(cause)) if !remains.ended => Err(ReadError::Ended(cause)),
-                (_, _) => Ok(Readable::End),
+                (_, Some(cause)) => Err(ReadError::Ended(cause)),
+                (_, None) => Ok(Readable::End),
             },
         }
     }

@@ -13,6 +13,7 @@ use super::cooperative::Cooperative;
 use super::link::Link;
 use super::origin::Origin;
 use super::pool::{Lease, Pool};
+use super::read_first::ReadFirst;
 use super::{TlsRoots, failure, tls};
 use crate::error;
 use crate::platform::Clock;
@@ -77,7 +78,7 @@ impl Connector {
         let server = origin.server_name()?;
         let (stream, charge) = self.reach(&self.resolve(origin.host()).await?, origin.port()).await?;
         // Below TLS, which reads for as long as a server sends nothing but empty records.
-        let stream = Cooperative(stream);
+        let stream = ReadFirst::new(Cooperative(stream));
         let stream: Box<dyn Stream> = match server {
             None => Box::new(stream),
             Some(server) => {
