@@ -263,8 +263,9 @@ impl Gateway {
     }
 
     /// The configuration of an interface on the gateway, without DHCP and router advertisements, so that it can be used
-    /// at once. It includes the search domains that the host had when the gateway was made. `number` says which of the apps' addresses it has, 0 for the first: each interface needs its own. From now
-    /// on DHCP leases the address to nobody.
+    /// at once. It includes the search domains that the host had when the gateway was made. `number` says which of the
+    /// apps' addresses it has, 0 for the first: each interface needs its own. From now on DHCP leases the address to
+    /// nobody.
     ///
     /// # Errors
     /// [`MountError`] where the network has no such address, or DHCP has leased it.

@@ -4,13 +4,12 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
 use crate::services::names;
+use crate::socket::dns::MOST_DOMAINS;
 
 /// Where a host has its configuration.
 pub(super) const PATH: &str = "/etc/resolv.conf";
 /// The most servers that are asked, the limit of resolv.conf(5).
 const MOST_SERVERS: usize = 3;
-/// The most search domains: as many as an interface has.
-const MOST_DOMAINS: usize = 8;
 /// The most bytes of all search domains in DNS encoding: what a DHCP option can hold.
 const LONGEST_SEARCH: usize = 255;
 

@@ -94,10 +94,9 @@ impl Forward {
 /// another one.
 fn bare_error(query: &[u8], message: &[u8]) -> Option<u8> {
     let header: &[u8; HEADER] = message.try_into().ok()?;
-    let is_response = header[2] & RESPONSE != 0 && header[2] & OPERATION == 0;
     let is_bare = header[4..].iter().all(|byte| *byte == 0);
     let code = header[3] & CODE;
-    (is_response && is_bare && query.starts_with(&header[..2]) && code != 0).then_some(code)
+    (is_response(header[2]) && is_bare && query.starts_with(&header[..2]) && code != 0).then_some(code)
 }
 
 /// Whether a message is an answer to a query: it has its identifier and its question, in whatever letters. An error may
@@ -108,10 +107,14 @@ pub(super) fn is_answer(query: &[u8], message: &[u8]) -> bool {
     }
     let Some(end) = question_end(query) else { return false };
     let (Some(asked), Some(told)) = (query.get(..end), message.get(..end)) else { return false };
-    let is_response = told[2] & RESPONSE != 0 && told[2] & OPERATION == 0;
     // The identifier, and the number of questions and the question itself.
-    is_response
+    is_response(told[2])
         && told[..2] == asked[..2]
         && told[4..6] == asked[4..6]
         && told[HEADER..].eq_ignore_ascii_case(&asked[HEADER..])
+}
+
+/// Whether a message is the response to a query, by the first byte of its flags.
+const fn is_response(flags: u8) -> bool {
+    flags & RESPONSE != 0 && flags & OPERATION == 0
 }
